@@ -1,0 +1,45 @@
+"""The client's settings: one frozen object, read once from `VOICEFARM_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+
+#: Every variable begins with this.
+PREFIX = "VOICEFARM_"
+
+
+class ProducerSettings(BaseSettings):
+    """What a client needs to know: where the broker is and where the files are."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    broker_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey URL of the farm. Unset: the embedded broker of "
+        "`VOICEFARM_HOME`, if one was started there.",
+    )
+    home: Path = Field(
+        default=Path("~/.voicefarm"),
+        description="Directory of the volumes `uploads processed temp logs models`; "
+        "the same volume on every machine of the farm.",
+    )
+    keep_days: float = Field(
+        default=30.0, gt=0, description="Days that the ledger remembers an ended job."
+    )
+
+    @classmethod
+    def load(cls, **explicit: Any) -> Self:
+        """Read the environment once; keywords that are not None win. Raises `SettingsError`."""
+        try:
+            settings = cls(**{name: value for name, value in explicit.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            variable = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+            raise SettingsError(variable, first["input"], first["msg"]) from error
+        return settings.model_copy(update={"home": settings.home.expanduser().absolute()})

@@ -1,0 +1,132 @@
+"""Every error that the client raises.
+
+* VoicefarmError
+  + InvalidJob            (also a ValueError)   a field is wrong; nothing was queued
+    - UnsupportedSchema                         a job written by another version
+  + SettingsError         (also a ValueError)   a `VOICEFARM_*` variable is wrong
+  + BrokerUnavailable     (also a ConnectionError)
+  + NoWorker                                    nobody is listening
+  + JobNotFound           (also a LookupError)
+  + JobFailed                                   the job ended as `failed`
+  + JobCancelled                                the job ended as `cancelled`
+  + WaitTimeout           (also a TimeoutError) the wait ended, the job goes on
+  + VolumeUnavailable     (also an OSError)     the files cannot be seen from here
+  + EmbeddedBrokerFailed                        the farm's own Valkey did not start
+
+Each carries its facts as attributes, and its message says what to do next.
+"""
+
+from __future__ import annotations
+
+
+class VoicefarmError(Exception):
+    """The root: catch this to catch all that voicefarm raises on purpose."""
+
+
+class InvalidJob(VoicefarmError, ValueError):
+    """One field of a job is wrong. Raised before anything is queued."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class UnsupportedSchema(InvalidJob):
+    """The job was written by a newer, or a much older, voicefarm."""
+
+    def __init__(self, found: object, supported: int) -> None:
+        super().__init__(
+            "schema_version",
+            f"this side reads version {supported}, the job says {found!r}: "
+            "run the same voicefarm version on the client and on the workers",
+        )
+        self.found = found
+        self.supported = supported
+
+
+class SettingsError(VoicefarmError, ValueError):
+    """A `VOICEFARM_*` variable has a value of the wrong form."""
+
+    def __init__(self, variable: str, value: object, wanted: str) -> None:
+        super().__init__(f"{variable}={value!r}: {wanted}")
+        self.variable = variable
+        self.value = value
+        self.wanted = wanted
+
+
+class BrokerUnavailable(VoicefarmError, ConnectionError):
+    """The broker does not answer. The URL in the message has no password."""
+
+    def __init__(self, masked_url: str, cause: str) -> None:
+        super().__init__(
+            f"no broker answers at {masked_url} ({cause}). Start the farm with `voicefarm up`, "
+            "or point VOICEFARM_BROKER_URL at a running Redis or Valkey."
+        )
+        self.masked_url = masked_url
+        self.cause = cause
+
+
+class NoWorker(VoicefarmError):
+    """No worker answered, so nothing would pick the job up now."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(
+            f"no worker is listening on {queue}. Start one with `voicefarm up`, or with "
+            "`celery -A tasks worker` in a checkout."
+        )
+        self.queue = queue
+
+
+class JobNotFound(VoicefarmError, LookupError):
+    """No job of this id is known to this broker (rows of ended jobs expire)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} is not known to this broker")
+        self.job_id = job_id
+
+
+class JobFailed(VoicefarmError):
+    """The job ended as `failed`; `reason` is one of `producer.state.Reason`."""
+
+    def __init__(self, job_id: str, reason: str, detail: str) -> None:
+        super().__init__(f"job {job_id} failed ({reason}): {detail}")
+        self.job_id = job_id
+        self.reason = reason
+        self.detail = detail
+
+
+class JobCancelled(VoicefarmError):
+    """The job was cancelled before it had an output."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} was cancelled")
+        self.job_id = job_id
+
+
+class WaitTimeout(VoicefarmError, TimeoutError):
+    """The wait is over; the job goes on and can be waited for again."""
+
+    def __init__(self, job_id: str, timeout_s: float, state: str) -> None:
+        super().__init__(
+            f"job {job_id} is still {state} after {timeout_s:g} s; it goes on: "
+            f"`voicefarm wait {job_id}` waits again"
+        )
+        self.job_id = job_id
+        self.timeout_s = timeout_s
+        self.state = state
+
+
+class VolumeUnavailable(VoicefarmError, OSError):
+    """A file of the farm cannot be seen from this machine."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"{path}: {problem}. VOICEFARM_HOME must name the same volume as on the workers."
+        )
+        self.path = path
+        self.problem = problem
+
+
+class EmbeddedBrokerFailed(VoicefarmError):
+    """The farm's own Valkey could not be found or did not start."""

@@ -1,0 +1,61 @@
+"""Every name that crosses the wire: queues, tasks and Redis keys, in one place."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Priority(StrEnum):
+    """The class of a job: who waits for it."""
+
+    #: Somebody is waiting now; a share of the engine's slots is kept for these.
+    INTERACTIVE = "interactive"
+    #: Overnight work; takes whatever is free.
+    BATCH = "batch"
+
+
+#: Queues are separate lists, not Redis priorities, which Celery only emulates.
+QUEUE_OF: Final[dict[Priority, str]] = {
+    Priority.INTERACTIVE: "speech.interactive",
+    Priority.BATCH: "speech.batch",
+}
+
+#: Task names are strings on purpose: the client never imports `tasks`.
+SYNTHESIZE: Final = "speech.synthesize"
+
+_PREFIX: Final = "voicefarm"
+
+#: Pub/sub pattern space: one channel a job, its message is the new state.
+_CHANGES: Final = f"{_PREFIX}:changes"
+
+#: Hash: one field an engine, its value what that engine can say (JSON).
+CATALOGUE_KEY: Final = f"{_PREFIX}:catalogue"
+
+#: List of messages on our queues that are not ours, newest first, bounded.
+STRANGERS_KEY: Final = f"{_PREFIX}:strangers"
+
+
+def job_key(job_id: str) -> str:
+    """Redis hash: the ledger row of one job."""
+    return f"{_PREFIX}:job:{job_id}"
+
+
+def state_key(state: str) -> str:
+    """Redis sorted set: ids of the jobs in `state`, scored by the time they entered it."""
+    return f"{_PREFIX}:state:{state}"
+
+
+def idempotency_key(key: str) -> str:
+    """Redis string: the id of the job that was submitted under this idempotency key."""
+    return f"{_PREFIX}:idempotency:{key}"
+
+
+def take_claim_key(content_key: str) -> str:
+    """Redis string with a time limit: who is computing this content now."""
+    return f"{_PREFIX}:claim:{content_key}"
+
+
+def changes_channel(job_id: str) -> str:
+    """Pub/sub channel: each state change of one job."""
+    return f"{_CHANGES}:{job_id}"

@@ -1,0 +1,1 @@
+"""The batching engine and its models. Knows no queue: imports no celery and no redis."""

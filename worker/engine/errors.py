@@ -1,0 +1,59 @@
+"""Every error of the engine.
+
+* EngineError
+  + UnknownVoice         the model has no such voice
+  + UnsupportedLanguage  the model does not speak this language
+  + ChunkFailed          this chunk failed by itself; its neighbours go on
+  + EngineOutOfMemory    the batch did not fit
+  + EngineDied           the engine's process ended with this chunk in it, too often
+  + EngineClosed         the engine no longer takes work
+  + TakeCancelled        the chunk was cancelled; its row has left the batch
+
+`reason` is the word under which the ledger files the failure.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """The root of what an engine's future may raise."""
+
+    reason = "engine_failed"
+
+
+class UnknownVoice(EngineError):
+    """The model has no voice of this name."""
+
+    reason = "unknown_voice"
+
+
+class UnsupportedLanguage(EngineError):
+    """The model does not speak this language."""
+
+    reason = "unsupported_language"
+
+
+class ChunkFailed(EngineError):
+    """One chunk failed by itself."""
+
+
+class EngineOutOfMemory(EngineError):
+    """The chunk does not fit into the device's memory, even alone."""
+
+    reason = "out_of_memory"
+
+
+class EngineDied(EngineError):
+    """The engine's process died with this chunk in it, as often as is allowed."""
+
+    reason = "engine_died"
+
+
+class EngineClosed(EngineError):
+    """The engine is closing, or was never started."""
+
+
+class TakeCancelled(EngineError):
+    """The chunk was cancelled before it was finished."""
+
+    reason = "cancelled"

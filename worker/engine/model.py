@@ -1,0 +1,65 @@
+"""What the engine asks of a model. `fake`, `espeak` and later XTTS stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .request import ChunkRequest, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVoice:
+    """One voice that the model can speak with; `revision` decides its sound."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """What a loaded model can do, plain enough to be announced to clients."""
+
+    engine: str
+    revision: str
+    device: str
+    sample_rate_hz: int
+    slots: int
+    languages: tuple[str, ...]
+    voices: tuple[ModelVoice, ...]
+
+
+class Model(Protocol):
+    """Rows of a batch, called from the engine's thread alone.
+
+    The engine assigns a slot to each request; a slot is the model's to use from `prefill`
+    until `vocode` or `release` has returned for it.
+    """
+
+    def load(self) -> None:
+        """Read the files and place the weights. Called once, first."""
+
+    def warm_up(self) -> None:
+        """Run every steady shape once, so that no job pays for it."""
+
+    def offer(self) -> ModelOffer:
+        """Tell what can be asked for. Valid once loaded."""
+
+    def check(self, request: ChunkRequest) -> None:
+        """Raise `UnknownVoice` or `UnsupportedLanguage`. Thread-safe, cheap."""
+
+    def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
+        """Give each request its slot and prepare it for decoding."""
+
+    def decode(self) -> Sequence[int]:
+        """Advance every prefilled row by one burst; return the slots that have ended."""
+
+    def vocode(self, slots: Sequence[int]) -> Sequence[Samples | Exception]:
+        """Return the audio of ended rows, in order, or what went wrong with that row alone."""
+
+    def release(self, slots: Sequence[int]) -> None:
+        """Forget rows that were cancelled or failed."""
+
+    def close(self) -> None:
+        """Let go of the device."""
