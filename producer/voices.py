@@ -72,6 +72,12 @@ class Catalogue:
         found = (voice for offer in self.offers for voice in offer.voices)
         return tuple(sorted(found, key=lambda voice: (voice.name, voice.engine)))
 
+    def speaks(self, voice: str, language: str) -> bool:
+        """True if some engine has this voice and some engine speaks this language."""
+        return any(known.name == voice for known in self.voices) and any(
+            language in offer.languages for offer in self.offers
+        )
+
     def check(self, voice: str, language: str) -> None:
         """Raise `InvalidJob` if no engine of the farm has this voice or this language."""
         if not self.offers:

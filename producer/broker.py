@@ -1,0 +1,205 @@
+"""The way to our broker, whatever the host application has set.
+
+The client lives inside other people's Celery applications. `CELERY_BROKER_URL` and its
+siblings override an explicit `broker=`, a new app makes itself current, and Django's fixup
+installs itself: `FarmCelery` does none of that, here and in our own workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from celery import Celery
+from kombu import Connection, Queue
+from kombu.exceptions import OperationalError
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from .config import ProducerSettings
+from .embedded import EmbeddedBroker
+from .errors import BrokerUnavailable, VoicefarmError
+from .job import AnyJob, SpeechJob
+from .queues import QUEUE_OF, SYNTHESIZE
+from .text import shorten
+
+#: How long a connection may take before the broker counts as unreachable.
+CONNECT_TIMEOUT_S: Final = 5.0
+
+#: Messages that share one pipeline when many jobs are submitted at once.
+PUBLISH_BATCH: Final = 200
+
+#: A delivered message that is not acknowledged for this long is delivered again. Longer than
+#: any job, as nothing renews a delivery.
+VISIBILITY_TIMEOUT_S: Final = 12 * 3600
+
+TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_S,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "socket_connect_timeout": CONNECT_TIMEOUT_S,
+}
+
+_CONFIGURATION: Final[dict[str, Any]] = {
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "event_serializer": "json",
+    "accept_content": ["json"],
+    "task_queues": [Queue(name) for name in QUEUE_OF.values()],
+    "task_default_queue": QUEUE_OF[next(iter(QUEUE_OF))],
+    "task_create_missing_queues": False,
+    # The ledger holds the outcome. A result that cannot be stored while Redis is away would
+    # leave its message unacknowledged for ever.
+    "task_ignore_result": True,
+    "task_send_sent_event": True,
+    "broker_connection_timeout": CONNECT_TIMEOUT_S,
+    "broker_transport_options": TRANSPORT_OPTIONS,
+}
+
+
+class FarmCelery(Celery):  # type: ignore[misc]
+    """A Celery app that talks to the given URL alone and is nobody's current app."""
+
+    backend_cls = "disabled"
+
+    def __init__(self, main: str, url: str, **options: Any) -> None:
+        self.farm_url = url
+        super().__init__(main, set_as_current=False, fixups=[], changes=_CONFIGURATION, **options)
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
+        """Return a connection to our broker; the environment has no say."""
+        return super().connection_for_read(url or self.farm_url, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
+        """Return a connection to our broker; the environment has no say."""
+        return super().connection_for_write(url or self.farm_url, **options)
+
+
+class Broker:
+    """One farm's Redis: rows through `redis`, messages through `celery`. Thread-safe."""
+
+    def __init__(self, url: str, *, retries: int = 1) -> None:
+        self.url = url
+        self._retries = retries
+
+    @classmethod
+    def of(cls, settings: ProducerSettings) -> Broker:
+        """Return the broker that the settings name, else the embedded one of their home."""
+        return cls(broker_url(settings))
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """A client for the farm's own keys, with text in and out."""
+        return redis.Redis.from_url(
+            self.url,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_keepalive=True,
+            health_check_interval=25,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=5), self._retries),
+        )
+
+    @cached_property
+    def celery(self) -> FarmCelery:
+        """The app that sends our messages."""
+        return FarmCelery("voicefarm-client", self.url)
+
+    def send(self, jobs: Sequence[tuple[str, AnyJob]]) -> None:
+        """Put one message a job on its queue, many in one round trip."""
+        with self.reachable(), self.celery.producer_pool.acquire(block=True) as producer:
+            if len(jobs) > 1 and producer.supports_batch_publish:
+                with producer.batch(max_size=PUBLISH_BATCH):
+                    self._send_each(jobs, producer)
+            else:
+                self._send_each(jobs, producer)
+
+    def _send_each(self, jobs: Sequence[tuple[str, AnyJob]], producer: Any) -> None:
+        for job_id, job in jobs:
+            self.celery.send_task(
+                SYNTHESIZE,
+                args=[job_id],
+                task_id=job_id,
+                queue=QUEUE_OF[job.priority],
+                producer=producer,
+                # What Flower and the logs show in place of the arguments.
+                argsrepr=_shown(job),
+                # A host's default would have the worker store a result that nobody reads.
+                ignore_result=True,
+                # Inside a host's task the job is no child of that task.
+                add_to_parent=False,
+            )
+
+    def ask_workers(self, command: str, timeout_s: float) -> dict[str, Any]:
+        """Return each worker's answer to an inspect command, by node name."""
+
+        def ask() -> list[dict[str, Any]] | None:
+            return self.celery.control.broadcast(command, reply=True, timeout=timeout_s)  # type: ignore[no-any-return]
+
+        with self.reachable():
+            replies = self._twice(ask)
+        return {node: answer for reply in replies or [] for node, answer in reply.items()}
+
+    def revoke(self, job_id: str) -> None:
+        """Tell every worker to drop a job, also while it runs."""
+        with self.reachable():
+            self._twice(lambda: self.celery.control.revoke(job_id, terminate=True))
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Turn a lost or refused connection into `BrokerUnavailable`."""
+        try:
+            yield
+        except VoicefarmError:
+            raise  # some are an OSError too
+        except (redis.RedisError, OperationalError, OSError) as error:
+            raise BrokerUnavailable(mask(self.url), _first_line(error)) from error
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        if "celery" in self.__dict__:
+            self.celery.close()
+        if "redis" in self.__dict__:
+            self.redis.close()
+
+    @staticmethod
+    def _twice(action: Callable[[], Any]) -> Any:
+        """Try again once: a pooled connection that has gone stale fails at its first use."""
+        try:
+            return action()
+        except (redis.ConnectionError, OperationalError, OSError):
+            return action()
+
+
+def broker_url(settings: ProducerSettings) -> str:
+    """Return the URL that the settings name, else the one of the embedded broker of the home."""
+    if settings.broker_url is not None:
+        return settings.broker_url.get_secret_value()
+    found = EmbeddedBroker.find_url(settings.home)
+    if found is None:
+        raise BrokerUnavailable(
+            f"VOICEFARM_BROKER_URL (unset) or {settings.home}/broker", "no farm was started there"
+        )
+    return found
+
+
+def mask(url: str) -> str:
+    """Return `url` without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    _, _, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
+
+
+def _shown(job: AnyJob) -> str:
+    if isinstance(job, SpeechJob):
+        return f"({shorten(job.text)!r}, voice={job.voice!r})"
+    return f"(upload={job.upload[:12]!r}, voice={job.convert.voice!r})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,268 @@
+"""The Python client: queue texts, follow them, get their files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pydantic import SecretStr
+
+from .broker import Broker
+from .config import ProducerSettings
+from .errors import JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
+from .following import follow
+from .job import SpeechJob, new_job_id, speech_job
+from .ledger import JobRow, Ledger
+from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
+from .state import JobState
+from .voices import Catalogue
+from .volumes import Volumes
+
+#: Jobs that `submit_many` writes and sends in one round trip each.
+SUBMIT_BATCH: Final = 500
+
+#: How long a client trusts what it read of the farm's voices. An unknown name is looked up
+#: again before it is refused.
+CATALOGUE_TRUST_S: Final = 30.0
+
+#: How long to wait for any worker's answer.
+ANSWER_TIMEOUT_S: Final = 1.0
+
+Item = str | Mapping[str, Any] | SpeechJob
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is."""
+
+    chunks_done: int
+    #: 0 until a worker has split the text.
+    chunks: int
+    #: Seconds of audio computed so far.
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResult:
+    """The file that a job became."""
+
+    path: Path
+    duration_s: float
+    sample_rate_hz: int
+    samples: int
+    size_bytes: int
+    sha256: str
+
+
+class Job:
+    """One job of the farm: a handle, all it says is asked anew."""
+
+    def __init__(self, farm: VoiceFarm, job_id: str) -> None:
+        self._farm = farm
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r})"
+
+    def row(self) -> JobRow:
+        """Return all the ledger knows, or raise `JobNotFound`."""
+        with self._farm.broker.reachable():
+            return self._farm.ledger.row(self.id)
+
+    @property
+    def status(self) -> JobState:
+        """The present state."""
+        return self.row().state
+
+    @property
+    def progress(self) -> Progress:
+        """How far the job is."""
+        row = self.row()
+        return Progress(row.chunks_done, row.chunks, row.audio_s)
+
+    def wait(self, timeout_s: float | None = None) -> JobState:
+        """Wait until the job has ended and return how; `WaitTimeout` leaves it running."""
+        for _, state in self._farm.follow([self.id], timeout_s):
+            return state
+        raise WaitTimeout(self.id, timeout_s or 0.0, self.status)
+
+    def result(self, timeout_s: float | None = None) -> SpeechResult:
+        """Wait for the file; raise `JobFailed`, `JobCancelled` or `WaitTimeout`."""
+        self.wait(timeout_s)
+        row = self.row()
+        if row.state is JobState.CANCELLED:
+            raise JobCancelled(self.id)
+        if not row.state.has_output:
+            raise JobFailed(self.id, row.reason, row.detail)
+        return SpeechResult(
+            path=self._farm.volumes.locate(row.file),
+            duration_s=row.duration_s,
+            sample_rate_hz=row.sample_rate_hz,
+            samples=row.samples,
+            size_bytes=row.size_bytes,
+            sha256=row.sha256,
+        )
+
+    @property
+    def path(self) -> Path:
+        """The audio file, waited for; `VolumeUnavailable` if it cannot be seen from here."""
+        path = self.result().path
+        if not path.is_file():
+            raise VolumeUnavailable(str(path), "is not to be seen from here")
+        return path
+
+    def cancel(self) -> bool:
+        """Ask for the job's end; False if it had ended before.
+
+        A waiting job is cancelled at once, a running one leaves its batch between two steps.
+        """
+        with self._farm.broker.reachable():
+            state = self._farm.ledger.cancel(self.id, time.time())
+        if state.is_final and state is not JobState.CANCELLED:
+            return False
+        self._farm.broker.revoke(self.id)
+        return True
+
+
+class VoiceFarm:
+    """A farm, as its producers see it. Thread-safe; connects when first used.
+
+    `url` is the broker's; without it `VOICEFARM_BROKER_URL` counts, and without that the
+    broker that `voicefarm up` started for `home`.
+    """
+
+    def __init__(self, url: str | None = None, *, home: Path | str | None = None) -> None:
+        self.settings = ProducerSettings.load(
+            broker_url=None if url is None else SecretStr(url), home=home
+        )
+        self.volumes = Volumes(self.settings.home)
+        self._catalogue: tuple[float, Catalogue] = (float("-inf"), Catalogue(()))
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The connection to the farm's Redis."""
+        return Broker.of(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The rows of all jobs."""
+        return Ledger(self.broker.redis, keep_s=self.settings.keep_days * 86400)
+
+    def submit(
+        self,
+        text: str | SpeechJob | None = None,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        require_worker: bool = False,
+        **fields: Any,
+    ) -> Job:
+        """Queue one text and return its job; `InvalidJob` is raised before anything is queued.
+
+        With `idempotency_key` a job submitted under the same key before is returned instead.
+        With `require_worker` the job is refused with `NoWorker` if nobody would take it now.
+        """
+        job = self._checked(text if text is not None else {}, fields)
+        with self.broker.reachable():
+            if require_worker and not self.workers():
+                raise NoWorker(QUEUE_OF[job.priority])
+            job_id = new_job_id()
+            known = self.ledger.create(job_id, job.encode(), time.time(), idempotency_key or "")
+        if known == job_id:
+            self.broker.send([(job_id, job)])
+        return Job(self, known)
+
+    def submit_many(self, items: Iterable[Item], **common: Any) -> list[Job]:
+        """Queue many texts, in order, as batch work; `common` holds for each of them.
+
+        All are checked before the first is queued.
+        """
+        common = {"priority": Priority.BATCH, **common}
+        checked = [(new_job_id(), self._checked(item, common)) for item in items]
+        remaining = iter(checked)
+        while batch := list(islice(remaining, SUBMIT_BATCH)):
+            with self.broker.reachable():
+                self.ledger.create_many([(i, job.encode()) for i, job in batch], time.time())
+            self.broker.send(batch)
+        return [Job(self, job_id) for job_id, _ in checked]
+
+    def job(self, job_id: str) -> Job:
+        """Return a handle of a job submitted before, from here or from elsewhere."""
+        return Job(self, job_id)
+
+    def follow(
+        self, job_ids: Iterable[str], timeout_s: float | None = None
+    ) -> Iterator[tuple[str, JobState]]:
+        """Yield ids with their last states as the jobs end; stop when the time is over."""
+        with self.broker.reachable():
+            yield from follow(self.broker.redis, self.ledger, job_ids, timeout_s)
+
+    def workers(self, timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, dict[str, Any]]:
+        """Return each worker's readiness by node name; takes the whole timeout."""
+        return self.broker.ask_workers("gpu_ready", timeout_s)
+
+    def voices(self) -> Catalogue:
+        """Return what the farm's engines can speak, as their workers announced it."""
+        with self.broker.reachable():
+            catalogue = Catalogue.decode(self.broker.redis.hgetall(CATALOGUE_KEY))
+        self._catalogue = (time.monotonic(), catalogue)
+        return catalogue
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        with self.broker.reachable():
+            return self.ledger.counts()
+
+    def recent(self, state: JobState | None = None, limit: int = 20) -> list[JobRow]:
+        """Return the jobs that changed last, newest first."""
+        with self.broker.reachable():
+            return self.ledger.recent([state] if state else list(JobState), limit)
+
+    def close(self) -> None:
+        """Let go of the connections; jobs go on."""
+        if "broker" in self.__dict__:
+            self.broker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _checked(self, item: Item, common: Mapping[str, Any]) -> SpeechJob:
+        if isinstance(item, SpeechJob):
+            job = item
+        elif isinstance(item, str):
+            job = speech_job(item, **common)
+        else:
+            job = speech_job(**{**common, **item})
+        read_s, known = self._catalogue
+        if time.monotonic() - read_s > CATALOGUE_TRUST_S:
+            known = self.voices()
+        if known.offers and not known.speaks(job.voice, job.language):
+            self.voices().check(job.voice, job.language)
+        return job
+
+
+def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterator[Job]:
+    """Yield jobs of one farm as they end; `WaitTimeout` if the time is over before the last."""
+    by_id = {job.id: job for job in jobs}
+    if not by_id:
+        return
+    farm = next(iter(by_id.values()))._farm
+    for job_id, _ in farm.follow(list(by_id), timeout_s):
+        yield by_id.pop(job_id)
+    if by_id:
+        left = next(iter(by_id.values()))
+        raise WaitTimeout(left.id, timeout_s or 0.0, left.status)

@@ -1,0 +1,225 @@
+"""The ledger: one Redis row a job, written before its message, and the truth about it.
+
+Every change of state goes through one script, so that a row is always in exactly one state,
+its time is known, the state's index agrees, and everyone who follows the job is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from . import job as jobs
+from .errors import InvalidJob, JobNotFound
+from .queues import changes_channel, idempotency_key, job_key, state_key
+from .state import JobState, may_follow
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+Field = str | int | float
+
+#: Writes the row, unless the idempotency key already names one; returns the id that counts.
+_CREATE: Final = """
+if KEYS[3] then
+  local known = redis.call('GET', KEYS[3])
+  if known then return known end
+  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4])
+end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'spec', ARGV[2], 'at:queued', ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return ARGV[1]
+"""
+
+#: Changes the state if the present one allows it; returns the state before, and the job's
+#: text if it is about to run. KEYS row. ARGV id, target, allowed, now, keep_s, fields...
+_CHANGE: Final = """
+local id, target, now, keep_s = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
+local before = redis.call('HGET', KEYS[1], 'state')
+if not before then return {} end
+if not string.find(ARGV[3], ',' .. before .. ',', 1, true) then return {before} end
+redis.call('HSET', KEYS[1], 'state', target, 'at:' .. target, now, unpack(ARGV, 6))
+redis.call('ZREM', '{STATE}' .. before, id)
+redis.call('ZADD', '{STATE}' .. target, now, id)
+if keep_s > 0 then
+  redis.call('EXPIRE', KEYS[1], keep_s)
+  redis.call('ZREMRANGEBYSCORE', '{STATE}' .. target, '-inf', now - keep_s)
+end
+redis.call('PUBLISH', '{CHANGES}' .. id, target)
+if target ~= 'running' then return {before} end
+redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+return {before, redis.call('HGET', KEYS[1], 'spec')}
+""".replace("{STATE}", state_key("")).replace("{CHANGES}", changes_channel(""))
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """What the ledger knows about one job."""
+
+    id: str
+    state: JobState
+    encoded: str
+    #: Epoch seconds at which each state was entered last.
+    times: Mapping[JobState, float] = field(default_factory=dict)
+    node: str = ""
+    reason: str = ""
+    detail: str = ""
+    attempts: int = 0
+    chunks: int = 0
+    chunks_done: int = 0
+    #: Seconds of audio computed so far.
+    audio_s: float = 0.0
+    key: str = ""
+    #: The output, relative to the farm's home.
+    file: str = ""
+    duration_s: float = 0.0
+    sample_rate_hz: int = 0
+    samples: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    cancel_requested: bool = False
+
+    @property
+    def job(self) -> jobs.AnyJob | None:
+        """The job as it was asked for; None if another version wrote it."""
+        try:
+            return jobs.decode(self.encoded)
+        except InvalidJob:
+            return None
+
+    @classmethod
+    def decode(cls, job_id: str, fields: Mapping[str, str]) -> JobRow:
+        """Read a row's Redis hash."""
+        times = {
+            JobState(name.removeprefix("at:")): float(value)
+            for name, value in fields.items()
+            if name.startswith("at:")
+        }
+        texts = ("node", "reason", "detail", "key", "file", "sha256")
+        counts = ("attempts", "chunks", "chunks_done", "sample_rate_hz", "samples", "size_bytes")
+        known: dict[str, Any] = {name: fields.get(name, "") for name in texts}
+        known |= {name: int(fields.get(name, 0)) for name in counts}
+        known |= {name: float(fields.get(name, 0)) for name in ("audio_s", "duration_s")}
+        return cls(
+            id=job_id,
+            state=JobState(fields["state"]),
+            encoded=fields.get("spec", ""),
+            times=times,
+            cancel_requested="cancel" in fields,
+            **known,
+        )
+
+
+class Ledger:
+    """Rows in Redis. Thread-safe. The clock is the caller's: every change takes `now_s`."""
+
+    def __init__(self, redis: Redis, *, keep_s: float) -> None:
+        self._redis = redis
+        self._keep_s = int(keep_s)
+
+    @cached_property
+    def _create(self) -> Any:
+        return self._redis.register_script(_CREATE)
+
+    @cached_property
+    def _change(self) -> Any:
+        return self._redis.register_script(_CHANGE)
+
+    def create(self, job_id: str, encoded: str, now_s: float, idempotency: str = "") -> str:
+        """Write a queued row; return its id, or the id that the idempotency key had before."""
+        keys = [job_key(job_id), state_key(JobState.QUEUED)]
+        if idempotency:
+            keys.append(idempotency_key(idempotency))
+        return str(self._create(keys=keys, args=[job_id, encoded, now_s, self._keep_s]))
+
+    def create_many(self, rows: Iterable[tuple[str, str]], now_s: float) -> None:
+        """Write queued rows, `(id, encoded)` each, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            queued: dict[str, float] = {}
+            for job_id, encoded in rows:
+                row = {"state": JobState.QUEUED.value, "spec": encoded, "at:queued": now_s}
+                pipe.hset(job_key(job_id), mapping=row)
+                queued[job_id] = now_s
+            if queued:
+                pipe.zadd(state_key(JobState.QUEUED), queued)
+            pipe.execute()
+
+    def start(self, job_id: str, node: str, now_s: float) -> str | None:
+        """Claim a job for `node`: return its encoded text, or None if it has ended already."""
+        changed = self._move(job_id, JobState.RUNNING, now_s, {"node": node})
+        return changed[1] if len(changed) > 1 else None
+
+    def change(self, job_id: str, target: JobState, now_s: float, **fields: Field) -> bool:
+        """Enter `target` with these fields; False if the job's state does not allow it."""
+        before = JobState(self._move(job_id, target, now_s, fields)[0])
+        return before in may_follow(target)
+
+    def cancel(self, job_id: str, now_s: float) -> JobState:
+        """End a waiting job as cancelled, ask a running one to end; return the state after."""
+        # The wish is written first: a job that starts in between sees it between two chunks.
+        if self._redis.hget(job_key(job_id), "state") is None:
+            raise JobNotFound(job_id)
+        self._redis.hset(job_key(job_id), "cancel", 1)
+        waiting = [JobState.QUEUED, JobState.WAITING_WINDOW]
+        before = JobState(self._move(job_id, JobState.CANCELLED, now_s, {}, waiting)[0])
+        return JobState.CANCELLED if before in waiting else before
+
+    def progress(self, job_id: str, chunks: int, chunks_done: int, audio_s: float) -> bool:
+        """Note how far a job is; return whether somebody wants it cancelled."""
+        fields = {"chunks": chunks, "chunks_done": chunks_done, "audio_s": audio_s}
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(job_key(job_id), mapping=fields)
+            pipe.hexists(job_key(job_id), "cancel")
+            return bool(pipe.execute()[1])
+
+    def row(self, job_id: str) -> JobRow:
+        """Return one row, or raise `JobNotFound`."""
+        fields = self._redis.hgetall(job_key(job_id))
+        if "state" not in fields:
+            raise JobNotFound(job_id)
+        return JobRow.decode(job_id, fields)
+
+    def states(self, job_ids: Sequence[str]) -> list[JobState | None]:
+        """Return the present state of each job, None where no row is."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(job_key(job_id), "state")
+            return [JobState(found) if found else None for found in pipe.execute()]
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state; ended ones for as long as they are kept."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for state in JobState:
+                pipe.zcard(state_key(state))
+            return dict(zip(JobState, pipe.execute(), strict=True))
+
+    def recent(self, states: Iterable[JobState], limit: int) -> list[JobRow]:
+        """Return the rows that entered one of `states` last, newest first."""
+        found: list[tuple[str, float]] = []
+        for state in states:
+            found += self._redis.zrange(state_key(state), 0, limit - 1, desc=True, withscores=True)
+        newest = sorted(found, key=lambda entry: entry[1], reverse=True)[:limit]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id, _ in newest:
+                pipe.hgetall(job_key(job_id))
+            rows = zip(newest, pipe.execute(), strict=True)
+        return [JobRow.decode(job_id, fields) for (job_id, _), fields in rows if fields]
+
+    def _move(
+        self,
+        job_id: str,
+        target: JobState,
+        now_s: float,
+        fields: Mapping[str, Field],
+        allowed: Iterable[JobState] = (),
+    ) -> list[str]:
+        sources = "," + ",".join(allowed or may_follow(target)) + ","
+        keep_s = self._keep_s if target.is_final else 0
+        pairs = [part for pair in fields.items() for part in pair]
+        args = [job_id, target.value, sources, now_s, keep_s, *pairs]
+        changed: list[str] = self._change(keys=[job_key(job_id)], args=args)
+        if not changed:
+            raise JobNotFound(job_id)
+        return changed

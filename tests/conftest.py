@@ -1,0 +1,146 @@
+"""Fixtures of all tests, named as nouns: `redis_url`, `home`, `farm`, `worker`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from producer import EmbeddedBrokerFailed, VoiceFarm
+from producer.embedded import EmbeddedBroker
+
+CHECKOUT = Path(__file__).parents[1]
+
+#: How long a worker of the tests may take until it is ready; generous, as machines are shared.
+READY_TIMEOUT_S = 60.0
+
+
+def missing(what: str) -> None:
+    """Skip on a laptop what it lacks; in CI everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must have it")
+    pytest.skip(f"{what} is missing")
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    """Return what `condition` gives as soon as it is true; fail if it never becomes so."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"not true within {timeout_s} s: {condition}")
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the farm of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith(("VOICEFARM_", "CELERY_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Valkey or Redis with its append-only file on."""
+    broker = EmbeddedBroker(tmp_path_factory.mktemp("broker"))
+    try:
+        url = broker.start()
+    except EmbeddedBrokerFailed as error:
+        missing(str(error))
+    yield url
+    broker.stop()
+
+
+@pytest.fixture
+def redis_url(server_url: str) -> str:
+    """The server, emptied."""
+    with redis.Redis.from_url(server_url) as client:
+        client.flushall()
+    return server_url
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The farm's directory, empty."""
+    return tmp_path / "farm"
+
+
+@pytest.fixture
+def farm(redis_url: str, home: Path) -> Iterator[VoiceFarm]:
+    """A client of the farm."""
+    with VoiceFarm(redis_url, home=home) as client:
+        yield client
+
+
+class WorkerProcess:
+    """A real `celery -A tasks worker`, its log in a file."""
+
+    def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
+        self.log_file = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-l", "info", *arguments],
+                cwd=CHECKOUT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            pytest.fail(f"the worker did not stop:\n{self.log[-3000:]}")
+
+
+@pytest.fixture
+def start_worker(
+    redis_url: str, home: Path, farm: VoiceFarm, tmp_path: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
+    """Start workers: `start_worker("fast", "--autoscale=8,2", engine="fake", slots=4)`."""
+    started: list[WorkerProcess] = []
+
+    def start(
+        name: str = "w", *arguments: str, ready: bool = True, env: Any = (), **settings: Any
+    ) -> WorkerProcess:
+        given = {"engine": "fake", **settings}
+        environment = {
+            **os.environ,
+            "VOICEFARM_BROKER_URL": redis_url,
+            "VOICEFARM_HOME": str(home),
+            **{f"VOICEFARM_{key.upper()}": str(value) for key, value in given.items()},
+            **dict(env),
+        }
+        worker = WorkerProcess(environment, tmp_path / f"{name}.log", "-n", f"{name}@test", *arguments)
+        started.append(worker)
+
+        def is_ready() -> bool:
+            if worker.process.poll() is not None:
+                pytest.fail(f"the worker ended:\n{worker.log[-4000:]}")
+            return farm.workers(0.3).get(f"{name}@test", {}).get("state") == "ready"
+
+        if ready:
+            eventually(is_ready, READY_TIMEOUT_S)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.stop()
