@@ -1,10 +1,10 @@
 """Voicefarm's client: queue speech jobs, follow them, get their files. Needs no torch.
 
-    from producer import VoiceFarm
+from producer import VoiceFarm
 
-    farm = VoiceFarm()
-    job = farm.submit("Hello from the farm")
-    print(job.path)
+farm = VoiceFarm()
+job = farm.submit("Hello from the farm")
+print(job.path)
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from .errors import (
 from .job import ConvertJob, OutputSpec, RvcSettings, SpeechJob
 from .queues import Priority
 from .state import JobState, Reason
-from .version import VERSION as __version__
+from .version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "AsyncJob",

@@ -11,9 +11,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
-Plain = "str | int | float | bool | None | Sequence[Plain] | Mapping[str, Plain]"
+Plain: TypeAlias = "str | int | float | bool | Sequence[Plain] | Mapping[str, Plain] | None"
 
 #: Raised when the meaning of a key changes, so that old files are not mistaken for new ones.
 KEY_VERSION: Final = 1
