@@ -15,7 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from celery import Celery
-from kombu import Connection, Queue
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
@@ -49,7 +50,9 @@ _CONFIGURATION: Final[dict[str, Any]] = {
     "result_serializer": "json",
     "event_serializer": "json",
     "accept_content": ["json"],
-    "task_queues": [Queue(name) for name in QUEUE_OF.values()],
+    "task_queues": [
+        Queue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()
+    ],
     "task_default_queue": QUEUE_OF[next(iter(QUEUE_OF))],
     "task_create_missing_queues": False,
     # The ledger holds the outcome. A result that cannot be stored while Redis is away would
@@ -72,11 +75,13 @@ class FarmCelery(Celery):  # type: ignore[misc]
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; the environment has no say."""
-        return super().connection_for_read(url or self.farm_url, **options)
+        connection: Connection = super().connection_for_read(url or self.farm_url, **options)
+        return connection
 
     def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; the environment has no say."""
-        return super().connection_for_write(url or self.farm_url, **options)
+        connection: Connection = super().connection_for_write(url or self.farm_url, **options)
+        return connection
 
 
 class Broker:
@@ -136,11 +141,9 @@ class Broker:
     def ask_workers(self, command: str, timeout_s: float) -> dict[str, Any]:
         """Return each worker's answer to an inspect command, by node name."""
 
-        def ask() -> list[dict[str, Any]] | None:
-            return self.celery.control.broadcast(command, reply=True, timeout=timeout_s)  # type: ignore[no-any-return]
-
+        control = self.celery.control
         with self.reachable():
-            replies = self._twice(ask)
+            replies = self._twice(lambda: control.broadcast(command, reply=True, timeout=timeout_s))
         return {node: answer for reply in replies or [] for node, answer in reply.items()}
 
     def revoke(self, job_id: str) -> None:

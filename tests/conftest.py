@@ -22,6 +22,9 @@ CHECKOUT = Path(__file__).parents[1]
 #: How long a worker of the tests may take until it is ready; generous, as machines are shared.
 READY_TIMEOUT_S = 60.0
 
+#: A second less per worker: nobody here listens to gossip.
+LEAN = ("--loglevel=info", "--without-gossip", "--without-mingle")
+
 
 def missing(what: str) -> None:
     """Skip on a laptop what it lacks; in CI everything must be there."""
@@ -88,7 +91,7 @@ class WorkerProcess:
         self.log_file = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", "worker", "-l", "info", *arguments],
+                [sys.executable, "-m", "celery", "-A", "tasks", "worker", *LEAN, *arguments],
                 cwd=CHECKOUT,
                 env=environment,
                 stdout=output,
@@ -129,7 +132,9 @@ def start_worker(
             **{f"VOICEFARM_{key.upper()}": str(value) for key, value in given.items()},
             **dict(env),
         }
-        worker = WorkerProcess(environment, tmp_path / f"{name}.log", "-n", f"{name}@test", *arguments)
+        worker = WorkerProcess(
+            environment, tmp_path / f"{name}.log", "-n", f"{name}@test", *arguments
+        )
         started.append(worker)
 
         def is_ready() -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from .request import ChunkRequest, Samples
 
@@ -29,10 +29,17 @@ class ModelOffer:
     languages: tuple[str, ...]
     voices: tuple[ModelVoice, ...]
 
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what JSON has made of `dataclasses.asdict`."""
+        voices = tuple(ModelVoice(**voice) for voice in fields["voices"])
+        return cls(**{**fields, "languages": tuple(fields["languages"]), "voices": voices})
+
 
 class Model(Protocol):
     """Rows of a batch, called from the engine's thread alone.
 
+    There may be none: then `decode` returns nothing, and so do `vocode` and `release` of it.
     The engine assigns a slot to each request; a slot is the model's to use from `prefill`
     until `vocode` or `release` has returned for it.
     """
@@ -50,7 +57,11 @@ class Model(Protocol):
         """Raise `UnknownVoice` or `UnsupportedLanguage`. Thread-safe, cheap."""
 
     def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
-        """Give each request its slot and prepare it for decoding."""
+        """Give each request its slot and prepare it for decoding.
+
+        Raise `EngineOutOfMemory` or `MemoryError` if they do not fit; after any error the
+        engine releases them.
+        """
 
     def decode(self) -> Sequence[int]:
         """Advance every prefilled row by one burst; return the slots that have ended."""

@@ -1,0 +1,42 @@
+"""`speech.synthesize`: text -> engine -> store -> ledger."""
+
+from __future__ import annotations
+
+from producer.job import AnyJob
+from producer.queues import SYNTHESIZE
+from worker.attempt import Attempt
+from worker.rendition import render
+from worker.speech import SpeechPlan, plan_speech
+from worker.station import Station
+from worker.store import Entry
+
+from .application import app
+
+
+@app.task(name=SYNTHESIZE)  # type: ignore[untyped-decorator]
+def synthesize(job_id: str) -> None:
+    """Speak one job of the ledger into its file on the volume.
+
+    The thread only waits: for the engine's takes and for the disk.
+    """
+    station = Station.current()
+    with Attempt(station, job_id) as attempt:
+        job = attempt.start()
+        plan = plan_speech(attempt.id, job, station.engine.offer())
+        attempt.done(obtain(station, attempt, job, plan), chunks=len(plan.chunks))
+
+
+def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: SpeechPlan) -> Entry:
+    """Return the file of a plan: found, waited for while another makes it, or made here."""
+
+    def found() -> Entry | None:
+        return station.store.find(plan.key, job.output.format)
+
+    def has_no_sense() -> bool:
+        return attempt.cancelled or found() is not None
+
+    with station.admission.passage() as settle:
+        if entry := found():
+            return entry
+        with station.claims.held(plan.key, attempt.id, on_wait=settle, until=has_no_sense):
+            return found() or render(station, attempt, job, plan, settle)

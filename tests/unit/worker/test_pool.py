@@ -1,0 +1,165 @@
+"""The pool: threads that grow and shrink, and never hold up a stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from worker.pool import TaskPool, terminable
+
+#: Longer than anything here takes; reached only if something hangs.
+PATIENCE_S = 10.0
+
+
+class Tasks:
+    """Tasks that run until they are let go."""
+
+    def __init__(self, pool: TaskPool) -> None:
+        self.pool = pool
+        self.go = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+        self.running = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def _task(self) -> None:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.started.release()
+        self.go.wait(PATIENCE_S)
+        with self._lock:
+            self.running -= 1
+
+    def apply(self, n: int) -> None:
+        for _ in range(n):
+            self.pool.apply_async(self._task, callback=lambda _: self.ended.release())
+
+    def await_started(self, n: int) -> None:
+        assert all(self.started.acquire(timeout=PATIENCE_S) for _ in range(n))
+
+    def await_ended(self, n: int) -> None:
+        assert all(self.ended.acquire(timeout=PATIENCE_S) for _ in range(n))
+
+
+@pytest.fixture
+def make_pool() -> Iterator[Callable[..., TaskPool]]:
+    pools: list[TaskPool] = []
+
+    def make(limit: int, drain_s: float = PATIENCE_S) -> TaskPool:
+        pool = TaskPool(limit, app=SimpleNamespace(conf={"worker_drain_s": drain_s}))
+        pool.start()
+        pools.append(pool)
+        return pool
+
+    yield make
+    for pool in pools:
+        pool.terminate()
+
+
+def test_no_more_tasks_run_than_the_limit_and_all_run_in_the_end(make_pool):
+    tasks = Tasks(make_pool(3))
+
+    tasks.apply(10)
+    tasks.await_started(3)
+    tasks.go.set()
+    tasks.await_ended(10)
+
+    assert tasks.most == 3
+
+
+def test_growing_starts_waiting_tasks_at_once(make_pool):
+    pool = make_pool(1)
+    tasks = Tasks(pool)
+    tasks.apply(5)
+    tasks.await_started(1)
+
+    pool.grow(4)
+    tasks.await_started(4)
+
+    assert pool.num_processes == 5
+    tasks.go.set()
+
+
+def test_shrinking_below_the_busy_threads_is_refused(make_pool):
+    pool = make_pool(4)
+    tasks = Tasks(pool)
+    tasks.apply(3)
+    tasks.await_started(3)
+
+    with pytest.raises(ValueError, match="3 of 4 threads are busy"):
+        pool.shrink(2)
+
+    assert pool.num_processes == 4
+    tasks.go.set()
+
+
+def test_a_shrunken_pool_keeps_to_its_new_limit(make_pool):
+    pool = make_pool(4)
+    tasks = Tasks(pool)
+    tasks.go.set()
+    tasks.apply(8)
+    tasks.await_ended(8)
+
+    pool.shrink(3)
+    tasks.go.clear()
+    tasks.most = 0
+    tasks.apply(4)
+    while tasks.started.acquire(blocking=False):
+        pass
+    tasks.go.set()
+    tasks.await_ended(4)
+
+    assert tasks.most == 1
+    assert pool.info["threads"] == 1
+
+
+def test_a_stop_waits_for_running_tasks_and_drops_those_that_wait(make_pool):
+    pool = make_pool(2)
+    tasks = Tasks(pool)
+    tasks.apply(5)
+    tasks.await_started(2)
+    threading.Timer(0.05, tasks.go.set).start()
+
+    pool.stop()
+
+    assert tasks.running == 0
+    tasks.await_ended(2)
+    assert not tasks.ended.acquire(blocking=False)
+
+
+def test_a_stop_does_not_wait_longer_than_its_limit(make_pool):
+    pool = make_pool(1, drain_s=0.01)
+    tasks = Tasks(pool)
+    tasks.apply(1)
+    tasks.await_started(1)
+
+    pool.stop()
+
+    assert tasks.running == 1
+    tasks.go.set()
+
+
+def test_a_running_task_is_ended_through_the_thread_it_was_accepted_with(make_pool):
+    pool = make_pool(2)
+    accepted: list[int] = []
+    ready, ended = threading.Event(), threading.Event()
+
+    def task() -> None:
+        with terminable(ended.set):
+            ready.set()
+            ended.wait(PATIENCE_S)
+
+    pool.apply_async(task, accept_callback=lambda pid, _: accepted.append(pid))
+    assert ready.wait(PATIENCE_S)
+    pool.terminate_job(accepted[0])
+
+    assert ended.wait(PATIENCE_S)
+
+
+def test_ending_a_task_that_is_gone_does_nothing(make_pool):
+    make_pool(1).terminate_job(12345)

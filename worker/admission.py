@@ -1,0 +1,95 @@
+"""Admission: a message is taken only when the engine has room for its class.
+
+Celery's prefetch counts threads; what limits a worker is the engine. So the consumer is
+asked to look at the engine before each message, and hoards nothing: the next job goes to
+whichever worker can start it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any, Final
+
+from celery.worker import state as celery_state
+from kombu.utils.scheduling import priority_cycle
+
+from producer.queues import QUEUE_OF, Priority
+
+#: How long the broker holds our request for a message while only interactive work would be
+#: taken. Short: batch work may have room again at any moment, and must not wait for it.
+RESTRICTED_POLL_S: Final = 0.02
+
+#: How long it holds our request otherwise (kombu's own default).
+OPEN_POLL_S: Final = 1.0
+
+_INTERACTIVE_QUEUE: Final = QUEUE_OF[Priority.INTERACTIVE]
+
+
+class Admission:
+    """Counts the messages in hand that the engine does not know of yet."""
+
+    def __init__(self, capacity: Callable[[bool], int]) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._settled = 0
+
+    def room(self, *, interactive: bool) -> bool:
+        """True if the engine could start one more job of this class at once."""
+        promised = max(0, len(celery_state.reserved_requests) - self._settled)
+        return promised < self._capacity(interactive)
+
+    @contextmanager
+    def passage(self) -> Iterator[Callable[[], None]]:
+        """Around a task: yields `settle`, to be called once it will ask the engine no more.
+
+        From then on the engine's own count stands for it: its chunks have their slots or
+        wait in line, or it needs none.
+        """
+        settled = False
+
+        def settle() -> None:
+            nonlocal settled
+            if not settled:
+                settled = True
+                self._count(+1)
+
+        try:
+            yield settle
+        finally:
+            if settled:
+                self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._settled += change
+
+    def gate(self, channel: Any) -> None:
+        """Have a kombu channel ask for room before it asks the broker for a message."""
+        allowed_by_prefetch = channel.qos.can_consume
+
+        def can_consume(_: Any) -> bool:
+            batch, interactive = self.room(interactive=False), self.room(interactive=True)
+            channel.brpop_timeout = OPEN_POLL_S if batch else RESTRICTED_POLL_S
+            return (batch or interactive) and bool(allowed_by_prefetch())
+
+        channel.qos.can_consume = MethodType(can_consume, channel.qos)
+        channel._queue_cycle.room = self.room
+
+
+class ClassCycle(priority_cycle):
+    """The queues to take from now, interactive first: those with room in the engine.
+
+    kombu makes one a channel (`queue_order_strategy`); `Admission.gate` tells it of the room.
+    """
+
+    room: Callable[..., bool] | None = None
+
+    def consume(self, n: int) -> list[str]:
+        """Return the queues whose class has room."""
+        queues = sorted(self.items[:n], key=lambda queue: queue != _INTERACTIVE_QUEUE)
+        if self.room is None:
+            return queues
+        return [q for q in queues if self.room(interactive=q == _INTERACTIVE_QUEUE)]

@@ -1,0 +1,145 @@
+"""An attempt: one delivery of one job, which ends in exactly one state whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from celery.exceptions import Ignore, Reject
+from celery.utils.log import get_logger
+
+from producer.errors import InvalidJob, JobFailed, JobNotFound, UnsupportedSchema
+from producer.job import AnyJob, decode
+from producer.ledger import Field
+from producer.state import JobState, Reason
+
+from .engine.errors import EngineClosed, EngineError, TakeCancelled
+from .errors import WorkerError
+from .pool import terminable
+from .store import Entry
+
+if TYPE_CHECKING:
+    from .station import Station
+
+logger = get_logger(__name__)
+
+#: Numbers the attempts of this process, so that two deliveries of one job never mix.
+_serial: Final = itertools.count()
+
+
+class Attempt:
+    """The ledger's side of running a job: started, on its way, and ended once.
+
+    Used as a context. An error inside becomes the job's state and reason, and then what
+    Celery needs to hear: the message is acknowledged, or goes back if the worker is closing.
+    """
+
+    def __init__(self, station: Station, job_id: str) -> None:
+        self._station = station
+        self.job_id = job_id
+        #: Names this attempt in the engine and in claims.
+        self.id = f"{job_id}.{next(_serial)}"
+        self._cancelled = threading.Event()
+        self._on_cancel: Callable[[], None] = lambda: None
+        self._terminable = terminable(self.cancel)
+
+    def __enter__(self) -> Self:
+        self._terminable.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._terminable.__exit__(None, None, None)
+        if isinstance(error, Exception):
+            self._end(error)
+
+    def start(self) -> AnyJob:
+        """Enter `running` and return the job; `Ignore` if it has ended meanwhile."""
+        encoded = self._station.ledger.start(self.job_id, self._station.node, time.time())
+        if encoded is None:
+            raise Ignore(f"job {self.job_id} has already ended")
+        return decode(encoded)
+
+    def progress(self, chunks: int, chunks_done: int, audio_s: float) -> None:
+        """Note how far the job is, and end it if somebody has asked for that."""
+        if self._station.ledger.progress(self.job_id, chunks, chunks_done, audio_s):
+            self.cancel()
+        if self._cancelled.is_set():
+            raise TakeCancelled("the job was cancelled")
+
+    def done(self, entry: Entry, chunks: int) -> None:
+        """Enter `done` with the facts of the file and how many chunks it has."""
+        file = entry.manifest
+        self._change(
+            JobState.DONE,
+            file=entry.path,
+            key=file.content_key,
+            chunks=chunks,
+            chunks_done=chunks,
+            audio_s=file.duration_s,
+            duration_s=file.duration_s,
+            samples=file.samples,
+            sample_rate_hz=file.sample_rate_hz,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+        )
+
+    @property
+    def cancelled(self) -> bool:
+        """True once somebody has asked for the job's end."""
+        return self._cancelled.is_set()
+
+    def when_cancelled(self, action: Callable[[], None]) -> None:
+        """Have `action` called, in another thread, to stop the work that is under way."""
+        self._on_cancel = action
+        if self.cancelled:
+            action()
+
+    def cancel(self) -> None:
+        """Stop the work; callable from any thread."""
+        self._cancelled.set()
+        self._on_cancel()
+
+    def _end(self, error: Exception) -> None:
+        """File `error` as the job's end, and raise what Celery must hear."""
+        match error:
+            case Ignore() | Reject():
+                return
+            case TakeCancelled():
+                self._change(JobState.CANCELLED)
+                raise Ignore(f"job {self.job_id} was cancelled") from None
+            case EngineClosed():
+                self._change(JobState.QUEUED)
+                raise Reject("the worker is closing", requeue=True) from None
+            case JobNotFound():
+                logger.error("job=%s has no row in the ledger; its message is dropped", self.job_id)
+                raise Ignore(str(error)) from None
+        reason = _reason(error)
+        if reason is Reason.INTERNAL:
+            logger.error("job=%s failed", self.job_id, exc_info=error)
+        detail = str(error) or type(error).__name__
+        self._change(JobState.FAILED, reason=reason.value, detail=detail)
+        raise JobFailed(self.job_id, reason, detail) from error
+
+    def _change(self, state: JobState, **fields: Field) -> None:
+        if not self._station.ledger.change(self.job_id, state, time.time(), **fields):
+            logger.info("job=%s had ended before it became %s", self.job_id, state)
+        logger.debug("job=%s state=%s", self.job_id, state)
+
+
+def _reason(error: Exception) -> Reason:
+    if isinstance(error, UnsupportedSchema):
+        return Reason.UNSUPPORTED_SCHEMA
+    if isinstance(error, InvalidJob):
+        return Reason.INVALID_JOB
+    if isinstance(error, (EngineError, WorkerError)):
+        return Reason(error.reason)
+    return Reason.INTERNAL

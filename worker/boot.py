@@ -1,0 +1,75 @@
+"""How a worker comes up and goes down, as steps of Celery's own consumer.
+
+start -> load -> warm up -> announce -> take work. The models load in the engine's thread or
+process while the worker already answers inspect; nothing is taken before `ready`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.utils.log import get_logger
+from celery.worker import state as celery_state
+from celery.worker.consumer.tasks import Tasks
+
+from producer.queues import SYNTHESIZE
+from producer.state import JobState
+
+from .readiness import Readiness
+from .station import Station
+
+logger = get_logger(__name__)
+
+#: The worker's exit code when its engine cannot be loaded (EX_SOFTWARE of sysexits.h).
+EXIT_BROKEN = 70
+
+
+class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts the engine behind a running consumer, and keeps the consumer's gate."""
+
+    requires = (Tasks,)
+    label = "Engine"
+
+    def start(self, consumer: Any) -> None:
+        """Guard this connection and shut its gate; load the engine if this is the first one."""
+        station = Station.current()
+        channel = consumer.task_consumer.channel
+        station.admission.gate(channel)
+        station.strangers.guard(channel)
+        # A thread of the engine calls this; kombu's hub wakes up for it.
+        station.on_room = lambda: consumer.call_soon(lambda: None)
+        station.on_broken = _stop_worker
+        station.start(node=consumer.hostname)
+
+    def info(self, consumer: Any) -> dict[str, Any]:
+        """Put the readiness into `inspect stats`, which is all that Flower reads."""
+        return {"voicefarm": Station.current().facts()}
+
+
+def install(app: Celery) -> None:
+    """Add our steps and signal handlers to the worker's app."""
+    app.steps["consumer"].add(EngineStep)
+    signals.worker_shutting_down.connect(_drain, weak=False)
+    signals.worker_shutdown.connect(_close, weak=False)
+    signals.task_revoked.connect(_file_as_cancelled, weak=False)
+
+
+def _stop_worker(detail: str) -> None:
+    logger.critical("the engine cannot be loaded: %s", detail)
+    celery_state.should_stop = EXIT_BROKEN
+
+
+def _drain(**_: Any) -> None:
+    Station.current().readiness.enter(Readiness.DRAINING, time.time())
+
+
+def _close(**_: Any) -> None:
+    Station.current().close()
+
+
+def _file_as_cancelled(request: Any, **_: Any) -> None:
+    """A job revoked from Flower or Celery's own command line is cancelled in the ledger too."""
+    if request.name == SYNTHESIZE:
+        Station.current().ledger.change(request.id, JobState.CANCELLED, time.time())

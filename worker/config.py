@@ -1,0 +1,67 @@
+"""The worker's settings: one frozen object a process, read once from `VOICEFARM_*`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from producer.config import ProducerSettings
+
+
+class WorkerSettings(ProducerSettings):
+    """What one worker process needs to know, beside what a client knows."""
+
+    engine: Literal["espeak", "fake"] = Field(
+        default="espeak",
+        description="The engine that speaks: `espeak` (real speech, no model files) or `fake` "
+        "(deterministic tones, for tests and measurements).",
+    )
+    engine_process: Literal["auto", "own", "inline"] = Field(
+        default="auto",
+        description="Where the engine runs: in a process of its `own`, `inline` in the Celery "
+        "process, or as the engine needs it (`auto`).",
+    )
+    slots: int | None = Field(
+        default=None, ge=1, le=4096, description="Rows of the batch. Unset: the engine's choice."
+    )
+    interactive_share: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the slots that batch work never takes."
+    )
+    threads: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Jobs in hand at most, if neither `--concurrency` nor `--autoscale` says "
+        "so. A thread only waits for the engine.",
+    )
+    idle_thread_s: float = Field(
+        default=30.0, gt=0, description="Seconds without work after which `--autoscale` shrinks."
+    )
+    drain_s: float = Field(
+        default=60.0, ge=0, description="Seconds that running jobs get to finish at a warm stop."
+    )
+    hang_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds without a step, while work waits, after which an engine process "
+        "is replaced.",
+    )
+    store: Literal["volume", "off"] = Field(
+        default="volume",
+        description="`off` throws all audio away: for measuring what the store costs.",
+    )
+    fake_speed: float = Field(
+        default=0.0, ge=0, description="Fake engine: times real time of one row; 0 is at once."
+    )
+    fake_load_s: float = Field(default=0.0, ge=0, description="Fake engine: seconds to load.")
+    fake_load_error: str = Field(default="", description="Fake engine: why it cannot be loaded.")
+    fake_silent: bool = Field(
+        default=False, description="Fake engine: no audio at all, the engine doing nothing."
+    )
+    fake_memory_bytes: int | None = Field(
+        default=None, gt=0, description="Fake engine: memory it pretends to have; unset: endless."
+    )
+    fake_fail_on: str = Field(default="", description="Fake engine: text that fails its chunk.")
+    fake_abort_on: str = Field(default="", description="Fake engine: text that kills its process.")
+    fake_hang_on: str = Field(default="", description="Fake engine: text that hangs its process.")

@@ -1,0 +1,71 @@
+"""A queue of bytes in shared memory, from one writing process to one reading process.
+
+The memory has no name: it is gone with the last process that holds its descriptor, so a
+process that is killed leaves nothing behind. Linux only (`memfd`, `eventfd`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Final, Self
+
+#: Two counters of 8 bytes: how many bytes were ever written, and how many were ever read.
+_HEADER_BYTES: Final = 16
+_WRITTEN: Final = 0
+_READ: Final = 1
+
+
+class Ring:
+    """The two ends are used by one thread each. Who reads learns elsewhere how much there is."""
+
+    def __init__(self, memory_fd: int, space_fd: int) -> None:
+        """Attach to a ring that another process has created."""
+        self.fds = (memory_fd, space_fd)
+        self._memory = mmap.mmap(memory_fd, 0)
+        self._header = memoryview(self._memory)[:_HEADER_BYTES]
+        self._counters = self._header.cast("Q")
+        self._bytes = memoryview(self._memory)[_HEADER_BYTES:]
+
+    @classmethod
+    def create(cls, size_bytes: int) -> Self:
+        """Make a ring that holds `size_bytes`; its memory is taken when it is first used."""
+        memory_fd = os.memfd_create("voicefarm-ring")
+        os.ftruncate(memory_fd, _HEADER_BYTES + size_bytes)
+        return cls(memory_fd, os.eventfd(0))
+
+    def write(self, data: memoryview) -> int:
+        """Wait until there is space, write what fits of `data`, return how many bytes did."""
+        size = len(self._bytes)
+        written = self._counters[_WRITTEN]
+        while (used := written - self._counters[_READ]) == size:
+            # The reader counts first and calls then, so that no call can be missed.
+            os.eventfd_read(self.fds[1])
+        count = min(size - used, len(data))
+        start = written % size
+        straight = min(count, size - start)
+        self._bytes[start : start + straight] = data[:straight]
+        self._bytes[: count - straight] = data[straight:count]
+        self._counters[_WRITTEN] = written + count
+        return count
+
+    def read(self, count: int) -> bytes:
+        """Return the next `count` bytes. Raises `ValueError` if so many were not written."""
+        size = len(self._bytes)
+        read = self._counters[_READ]
+        if count > self._counters[_WRITTEN] - read:
+            raise ValueError(f"{count} bytes are not in the ring")
+        start = read % size
+        straight = min(count, size - start)
+        data = bytes(self._bytes[start : start + straight]) + self._bytes[: count - straight]
+        self._counters[_READ] = read + count
+        os.eventfd_write(self.fds[1], 1)
+        return data
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        for view in (self._counters, self._header, self._bytes):
+            view.release()
+        self._memory.close()
+        for fd in self.fds:
+            os.close(fd)

@@ -1,0 +1,60 @@
+"""From settings to an engine: which one, with which options, in which process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from producer.child_process import child_environment
+
+from .config import WorkerSettings
+from .engine.engine import Engine
+from .engine.lifecycle import OnPhase, OnRoom
+from .engine.registry import EngineSpec, build, needs_process
+from .engine.service import SpeechEngine
+
+
+def engine_spec(settings: WorkerSettings) -> EngineSpec:
+    """Return what the settings say of the engine, as plain data."""
+    options: dict[str, Any] = {}
+    if settings.engine == "fake":
+        options = {
+            "speed": settings.fake_speed,
+            "load_s": settings.fake_load_s,
+            "load_error": settings.fake_load_error,
+            "silent": settings.fake_silent,
+            "memory_bytes": settings.fake_memory_bytes,
+            "fail_on": settings.fake_fail_on,
+            "abort_on": settings.fake_abort_on,
+            "hang_on": settings.fake_hang_on,
+        }
+    return EngineSpec(
+        name=settings.engine,
+        options=options,
+        slots=settings.slots,
+        interactive_share=settings.interactive_share,
+    )
+
+
+def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase) -> SpeechEngine:
+    """Return the engine, not started yet, in this process or in one of its own."""
+    spec = engine_spec(settings)
+    own = settings.engine_process == "own" or (
+        settings.engine_process == "auto" and needs_process(spec.name)
+    )
+    if own:
+        from .process import EngineProcess
+
+        return EngineProcess(
+            spec,
+            env=child_environment(),
+            hang_s=settings.hang_s,
+            on_room=on_room,
+            on_phase=on_phase,
+        )
+    return Engine(
+        build(spec.name, spec.options),
+        slots=spec.slots,
+        interactive_share=spec.interactive_share,
+        on_room=on_room,
+        on_phase=on_phase,
+    )

@@ -1,0 +1,88 @@
+"""Every error of the worker outside its engine.
+
+* WorkerError
+  + UnsupportedFeature  the job asks for what no engine of this worker can do
+  + BadAudio          the engine gave samples that are no audio
+  + StoreFailed       the file could not be kept
+    - VolumeMissing   the `processed` volume is not there
+    - VolumeReadOnly  it may not be written
+    - VolumeFull      it takes no more
+
+`reason` is the word under which the ledger files the failure.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import ClassVar, Final
+
+from producer.state import Reason
+
+
+class WorkerError(Exception):
+    """The root of what the worker raises on purpose."""
+
+    reason: ClassVar[Reason] = Reason.INTERNAL
+
+
+class UnsupportedFeature(WorkerError):
+    """The job asks for something that no engine of this worker can do."""
+
+    reason = Reason.UNSUPPORTED_FEATURE
+
+
+class BadAudio(WorkerError):
+    """Samples that no file could hold honestly: none at all, not finite, of a second rate."""
+
+    reason = Reason.ENGINE_FAILED
+
+
+class StoreFailed(WorkerError):
+    """The file could not be kept; nothing of it is left on the volume."""
+
+    advice: ClassVar[str] = "The worker's log has the cause."
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}. {self.advice}")
+        self.path = path
+        self.problem = problem
+
+
+class VolumeMissing(StoreFailed):
+    """The directory is gone: not mounted, or removed."""
+
+    reason = Reason.VOLUME_MISSING
+    advice = "Is the volume mounted, and does VOICEFARM_HOME name it?"
+
+
+class VolumeReadOnly(StoreFailed):
+    """The worker's user may not write there."""
+
+    reason = Reason.VOLUME_READ_ONLY
+    advice = "The worker's user must be able to write to the whole of `processed`."
+
+
+class VolumeFull(StoreFailed):
+    """The disk, the quota or the largest allowed file is full."""
+
+    reason = Reason.VOLUME_FULL
+    advice = "Make room on the volume, then queue the job again."
+
+
+_BY_ERRNO: Final[dict[int | None, type[StoreFailed]]] = {
+    errno.ENOENT: VolumeMissing,
+    errno.ENOTDIR: VolumeMissing,
+    errno.ESTALE: VolumeMissing,
+    errno.EROFS: VolumeReadOnly,
+    errno.EACCES: VolumeReadOnly,
+    errno.EPERM: VolumeReadOnly,
+    errno.ENOSPC: VolumeFull,
+    errno.EDQUOT: VolumeFull,
+    errno.EFBIG: VolumeFull,
+}
+
+
+def store_error(error: OSError, path: Path) -> StoreFailed:
+    """Return the error that tells a person what the system's error at `path` means."""
+    return _BY_ERRNO.get(error.errno, StoreFailed)(path, error.strerror or str(error))

@@ -1,0 +1,63 @@
+"""The manifest beside every stored audio file, `job.json`. Pure: no clock, no disk.
+
+A manifest is written once, before its entry becomes visible, and never changed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, JsonValue, computed_field
+
+from producer.job import AudioFormat
+from producer.version import VERSION
+
+#: Raised when a field changes its meaning; a new field alone does not need it.
+MANIFEST_VERSION: Final = 1
+
+
+class Facts(BaseModel):
+    """What the task knows of a job, and the store cannot measure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    engine: str
+    model_revision: str
+    #: Seconds since 1970, UTC.
+    created_at: float
+    #: The job as it may be shown to whoever can read the volume.
+    job: dict[str, JsonValue]
+    #: What took how long, for instance `waited` and `computed`. [s]
+    timings_s: dict[str, float]
+
+
+class Manifest(Facts):
+    """The facts of a job and of the file it became."""
+
+    # A field that a newer worker adds must not make its files invalid for an older one.
+    model_config = ConfigDict(extra="ignore")
+
+    manifest_version: Literal[1] = MANIFEST_VERSION
+    voicefarm_version: str = VERSION
+    content_key: str
+    format: AudioFormat
+    sha256: str
+    size_bytes: int
+    #: Counted at the file's own rate.
+    samples: int
+    sample_rate_hz: int
+
+    @computed_field  # type: ignore[prop-decorator]  # so that it is in the JSON too
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio, exact to the sample."""
+        return self.samples / self.sample_rate_hz
+
+    def encode(self) -> str:
+        """Return the one JSON text of this manifest, indented for people; `decode` reads it."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Self:
+        """Read what `encode` wrote, or raise `ValueError`."""
+        return cls.model_validate_json(text)

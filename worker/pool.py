@@ -1,0 +1,156 @@
+"""The pool: threads that grow and shrink, for tasks that only wait.
+
+Celery's own `threads` pool dies of `--autoscale` (it cannot grow), ignores `terminate` and
+waits for busy threads without a limit when it stops. This one follows the pool contract of
+Celery 5.7 and is set in the app's configuration, so that a plain `celery -A tasks worker
+--autoscale=MAX,MIN` works.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery.concurrency.base import BasePool, apply_target
+from celery.utils.log import get_logger
+
+logger = get_logger(__name__)
+
+#: How long a warm stop waits for running tasks, unless the app's configuration says
+#: otherwise (`worker_drain_s`).
+DEFAULT_DRAIN_S: Final = 60.0
+
+
+#: What can end a running task, by the thread that runs it.
+_terminators: dict[int, Callable[[], None]] = {}
+
+
+@contextmanager
+def terminable(terminate: Callable[[], None]) -> Iterator[None]:
+    """Inside a task: `terminate` is called, in another thread, to end it from outside."""
+    thread = threading.get_ident()
+    _terminators[thread] = terminate
+    try:
+        yield
+    finally:
+        del _terminators[thread]
+
+
+class TaskPool(BasePool):  # type: ignore[misc]
+    """Threads started on demand, up to a limit that may change while they run."""
+
+    #: Celery keeps undecoded message bodies where the task runs in this process.
+    body_can_be_buffer = True
+    #: Stopping takes locks, so it is no business of a signal handler.
+    signal_safe = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._changed = threading.Condition()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._threads = 0
+        self._busy = 0
+        self._stopping = False
+
+    @property
+    def num_processes(self) -> int:
+        """How many tasks may run at the same time now."""
+        return int(self.limit)
+
+    def grow(self, n: int = 1) -> None:
+        """Let `n` more tasks run."""
+        with self._changed:
+            self.limit += n
+            for _ in range(min(n, len(self._waiting))):
+                self._start_thread()
+
+    def shrink(self, n: int = 1) -> None:
+        """Let `n` fewer tasks run; `ValueError` if that many threads are busy."""
+        with self._changed:
+            if self._busy > self.limit - n:
+                raise ValueError(f"{self._busy} of {self.limit} threads are busy")
+            self.limit -= n
+            self._changed.notify_all()
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: Any = None,
+        kwargs: Any = None,
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Run `target` in a thread as soon as one is free."""
+
+        def run() -> None:
+            # The thread stands in for the process id: `terminate_job` finds the task by it.
+            apply_target(target, args, kwargs, callback, accept_callback, threading.get_ident())
+
+        with self._changed:
+            self._waiting.append(run)
+            if self._threads - self._busy < len(self._waiting):
+                self._start_thread()
+            self._changed.notify()
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """End the task that runs in thread `pid`, if it has said how."""
+        terminate = _terminators.get(pid)
+        if terminate is not None:
+            terminate()
+
+    def on_stop(self) -> None:
+        """Let running tasks finish within the limit; what has not started goes back."""
+        drain_s = float(self.app.conf.get("worker_drain_s", DEFAULT_DRAIN_S))
+        deadline_s = time.monotonic() + drain_s
+        with self._changed:
+            self._stopping = True
+            self._waiting.clear()
+            self._changed.notify_all()
+            while self._busy and (left_s := deadline_s - time.monotonic()) > 0:
+                self._changed.wait(left_s)
+            if self._busy:
+                logger.warning(
+                    "%s tasks still run after %s s; their messages go back", self._busy, drain_s
+                )
+
+    def on_terminate(self) -> None:
+        """Wait for nothing: the threads are daemons, their messages go back."""
+        with self._changed:
+            self._stopping = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _get_info(self) -> dict[str, Any]:
+        return {**super()._get_info(), "threads": self._threads, "busy": self._busy}
+
+    def _start_thread(self) -> None:
+        if self._threads < self.limit and not self._stopping:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"task-{self._threads}", daemon=True).start()
+
+    def _work(self) -> None:
+        """Run tasks until the pool stops or has become smaller than its threads."""
+        while True:
+            with self._changed:
+                while not self._waiting and not self._stopping and self._threads <= self.limit:
+                    self._changed.wait()
+                if self._stopping or self._threads > self.limit:
+                    self._threads -= 1
+                    self._changed.notify_all()
+                    return
+                run = self._waiting.popleft()
+                self._busy += 1
+            try:
+                run()
+            except Exception:
+                # A task's own error never arrives here: it went to the callback.
+                logger.exception("a task's callback failed")
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()

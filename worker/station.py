@@ -1,0 +1,146 @@
+"""The station: all that one worker process keeps warm between jobs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from celery.utils.log import get_logger
+
+from producer.broker import Broker, broker_url
+from producer.errors import VoicefarmError
+from producer.ledger import Ledger
+from producer.queues import CATALOGUE_KEY
+from producer.version import VERSION
+from producer.voices import Offer, Voice
+from producer.volumes import Volumes
+
+from .admission import Admission
+from .claims import Claims, NoClaims
+from .config import WorkerSettings
+from .durability import GroupCommit, sync_of
+from .engine.errors import EngineError
+from .engine.model import ModelOffer
+from .engine_choice import make_engine
+from .errors import WorkerError
+from .readiness import Readiness, ReadinessBoard
+from .null_store import NullStore
+from .store import Store
+from .strangers import Strangers
+
+logger = get_logger(__name__)
+
+#: How often a worker tries again to reach Redis within one call: about two minutes.
+REDIS_RETRIES: Final = 30
+
+
+class Station:
+    """Engine, store, ledger and readiness of this process; made once, closed once."""
+
+    _settings: ClassVar[WorkerSettings]
+    _current: ClassVar[Station | None] = None
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.node = socket.gethostname()
+        self.broker = Broker(broker_url(settings), retries=REDIS_RETRIES)
+        self.ledger = Ledger(self.broker.redis, keep_s=settings.keep_days * 86400)
+        self.strangers = Strangers(self.broker.redis)
+        self.volumes = Volumes(settings.home)
+        self.durability = GroupCommit(sync_of(self.volumes.processed))
+        self.store: Store | NullStore = NullStore()
+        self.claims: Claims | NoClaims = NoClaims()
+        if settings.store == "volume":
+            self.store = Store(self.volumes, self.durability)
+            self.claims = Claims(self.broker.redis)
+        self.readiness = ReadinessBoard(time.time())
+        self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
+        self.admission = Admission(self._room)
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_broken: Callable[[str], None] = lambda detail: None
+        self._started = False
+
+    @classmethod
+    def configure(cls, settings: WorkerSettings) -> None:
+        """Say with which settings this process' station is made, when it is first needed."""
+        cls._settings = settings
+
+    @classmethod
+    def current(cls) -> Station:
+        """Return the one station of this process."""
+        with cls._lock:
+            if cls._current is None:
+                cls._current = cls(cls._settings)
+            return cls._current
+
+    def start(self, node: str) -> None:
+        """Make the volumes and begin to load the engine, behind the caller's back; once."""
+        if self._started:
+            return
+        self._started = True
+        self.node = node
+        try:
+            self.volumes.make()
+            self.store.prepare()
+            self.engine.start()
+        except (WorkerError, VoicefarmError, EngineError) as error:
+            self._break(str(error))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `gpu_ready` answers: plain JSON, no waiting."""
+        return {
+            **self.readiness.snapshot(),
+            "node": self.node,
+            "pid": os.getpid(),
+            "version": VERSION,
+            **self.engine.snapshot(),
+        }
+
+    def close(self) -> None:
+        """Stop the engine and let go of everything."""
+        self.engine.close()
+        self.durability.close()
+        self.broker.close()
+
+    def _room(self, interactive: bool) -> int:
+        ready = self.readiness.state is Readiness.READY
+        return self.engine.capacity(interactive=interactive) if ready else 0
+
+    def _wake(self) -> None:
+        self.on_room()
+
+    def _on_phase(self, phase: str, detail: str) -> None:
+        """Follow the engine; called from its thread. Announce before saying `ready`."""
+        if phase == Readiness.BROKEN:
+            self._break(detail)
+            return
+        if phase == Readiness.READY:
+            self._announce(self.engine.offer())
+        if phase in tuple(Readiness) and self.readiness.enter(
+            Readiness(phase), time.time(), detail
+        ):
+            logger.info("engine=%s phase=%s %s", self.settings.engine, phase, detail)
+        self.on_room()
+
+    def _break(self, detail: str) -> None:
+        self.readiness.enter(Readiness.BROKEN, time.time(), detail)
+        self.on_broken(detail)
+        self.on_room()
+
+    def _announce(self, offer: ModelOffer) -> None:
+        """Tell clients what can be spoken here, so that they refuse the rest themselves."""
+        announced = Offer(
+            engine=offer.engine,
+            revision=offer.revision,
+            languages=offer.languages,
+            voices=tuple(
+                Voice(name=voice.name, revision=voice.revision, engine=offer.engine)
+                for voice in offer.voices
+            ),
+        )
+        self.broker.redis.hset(CATALOGUE_KEY, offer.engine, announced.model_dump_json())

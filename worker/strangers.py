@@ -1,0 +1,62 @@
+"""Strangers: what others put on our queues is kept in a list, and stops nobody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from celery.utils.log import get_logger
+
+from producer.queues import STRANGERS_KEY
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+logger = get_logger(__name__)
+
+#: How many strangers are kept; older ones are dropped.
+KEPT_STRANGERS: Final = 1000
+
+#: What kombu raises of a list entry that is not in its format. It would end the worker.
+_UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
+
+
+class Strangers:
+    """The list of messages that are not ours, newest first."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def keep(self, why: str, message: Any) -> None:
+        """Keep what is known of a message, with the reason why it is not ours."""
+        kept = json.dumps({"why": why, "message": message}, default=_readable)
+        self._redis.lpush(STRANGERS_KEY, kept)
+        self._redis.ltrim(STRANGERS_KEY, 0, KEPT_STRANGERS - 1)
+        logger.warning("a message that is not ours was kept in %s: %s", STRANGERS_KEY, why)
+
+    def guard(self, channel: Any) -> None:
+        """Have a kombu channel keep the list entries that it cannot read."""
+        read: Callable[..., Any] = channel.handlers["BRPOP"]
+        parse_response = channel.client.parse_response
+        entry: Any = None
+
+        def remembering(*args: Any, **options: Any) -> Any:
+            nonlocal entry
+            entry = parse_response(*args, **options)
+            return entry
+
+        def guarded(**options: Any) -> Any:
+            try:
+                return read(**options)
+            except _UNREADABLE as error:
+                logger.debug("unreadable entry", exc_info=True)
+                self.keep(f"no Celery message: {error!r}", entry)
+                return True
+
+        channel.client.parse_response = remembering
+        channel.handlers["BRPOP"] = guarded
+
+
+def _readable(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else repr(value)
