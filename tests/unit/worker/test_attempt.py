@@ -1,0 +1,122 @@
+"""An attempt ends in exactly one state, and Celery hears what it must."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from celery.exceptions import Ignore, Reject
+
+from producer.errors import InvalidJob, JobFailed, JobNotFound, UnsupportedSchema
+from producer.job import SpeechJob
+from producer.state import JobState
+from worker.attempt import Attempt
+from worker.engine.errors import ChunkFailed, EngineClosed, EngineDied, TakeCancelled
+from worker.errors import VolumeFull
+
+
+class MemoryLedger:
+    """A ledger of one job that writes down every change."""
+
+    def __init__(self) -> None:
+        self.encoded: str | None = SpeechJob(text="hi").encode()
+        self.changes: list[tuple[JobState, dict]] = []
+        self.wants_cancel = False
+
+    def start(self, job_id, node, now_s):
+        return self.encoded
+
+    def change(self, job_id, state, now_s, **fields):
+        self.changes.append((state, fields))
+        return True
+
+    def progress(self, job_id, chunks, chunks_done, audio_s):
+        return self.wants_cancel
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
+
+
+@pytest.fixture
+def attempt(ledger) -> Attempt:
+    return Attempt(SimpleNamespace(ledger=ledger, node="w@test"), "j" * 32)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ChunkFailed("bad row"), "engine_failed"),
+        (EngineDied("killed"), "engine_died"),
+        (VolumeFull("/farm", "no space left"), "volume_full"),
+        (InvalidJob("text", "is empty"), "invalid_job"),
+        (UnsupportedSchema(9, 1), "unsupported_schema"),
+        (ZeroDivisionError("a bug"), "internal"),
+    ],
+)
+def test_every_error_becomes_one_failed_state_with_its_reason(attempt, ledger, error, reason):
+    with pytest.raises(JobFailed), attempt:
+        raise error
+
+    [(state, fields)] = ledger.changes
+    assert state is JobState.FAILED
+    assert fields == {"reason": reason, "detail": str(error)}
+
+
+def test_a_cancelled_take_ends_the_job_as_cancelled(attempt, ledger):
+    with pytest.raises(Ignore), attempt:
+        raise TakeCancelled("cancelled")
+
+    assert ledger.changes == [(JobState.CANCELLED, {})]
+
+
+def test_a_closing_worker_gives_the_message_back(attempt, ledger):
+    with pytest.raises(Reject) as rejected, attempt:
+        raise EngineClosed("closing")
+
+    assert rejected.value.requeue
+    assert ledger.changes == [(JobState.QUEUED, {})]
+
+
+def test_a_job_that_has_ended_meanwhile_is_not_run_again(attempt, ledger):
+    ledger.encoded = None
+
+    with pytest.raises(Ignore), attempt:
+        attempt.start()
+
+    assert ledger.changes == []
+
+
+def test_a_message_without_a_row_changes_nothing(attempt, ledger):
+    with pytest.raises(Ignore), attempt:
+        raise JobNotFound("j" * 32)
+
+    assert ledger.changes == []
+
+
+def test_somebody_who_wants_the_job_cancelled_is_heard_between_two_chunks(attempt, ledger):
+    stopped = []
+    attempt.when_cancelled(lambda: stopped.append(True))
+    ledger.wants_cancel = True
+
+    with pytest.raises(Ignore), attempt:
+        attempt.progress(3, 1, 2.0)
+
+    assert stopped == [True]
+    assert ledger.changes == [(JobState.CANCELLED, {})]
+
+
+def test_what_is_set_up_after_a_cancel_is_stopped_at_once(attempt):
+    stopped = []
+    attempt.cancel()
+
+    attempt.when_cancelled(lambda: stopped.append(True))
+
+    assert stopped == [True]
+
+
+def test_two_attempts_at_one_job_never_share_a_name(ledger):
+    station = SimpleNamespace(ledger=ledger, node="w@test")
+
+    assert Attempt(station, "j").id != Attempt(station, "j").id

@@ -1,0 +1,107 @@
+"""A rendition: takes in the order of the text, however the engine finishes them."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.engine.errors import ChunkFailed, TakeCancelled
+from worker.engine.request import ChunkRequest, Take
+from worker.rendition import Rendition
+
+
+class HandEngine:
+    """An engine that finishes what it is told to, when it is told to."""
+
+    def __init__(self) -> None:
+        self.futures: dict[str, Future[Take]] = {}
+        self.most_at_once = 0
+
+    def submit(self, request: ChunkRequest) -> Future[Take]:
+        future = self.futures[request.id] = Future()
+        self.most_at_once = max(self.most_at_once, len(self.unfinished))
+        return future
+
+    def cancel(self, request_id: str) -> None:
+        future = self.futures[request_id]
+        if not future.done():
+            future.set_exception(TakeCancelled("cancelled"))
+
+    @property
+    def unfinished(self) -> list[str]:
+        return [name for name, future in self.futures.items() if not future.done()]
+
+    def finish(self, request_id: str) -> None:
+        samples = np.full(1, float(request_id), np.float32)
+        self.futures[request_id].set_result(Take(samples, 24000))
+
+
+def chunks(n: int) -> list[ChunkRequest]:
+    return [ChunkRequest(str(k), "text", "en", "default", 0) for k in range(n)]
+
+
+def read(rendition: Rendition, engine: HandEngine, order: random.Random) -> list[int]:
+    """Read all takes; before each, the engine finishes chunks in any order until it is there."""
+    heard: list[int] = []
+    takes = rendition.takes()
+    while engine.unfinished or str(len(heard)) in engine.futures:
+        while not engine.futures[str(len(heard))].done():
+            engine.finish(order.choice(engine.unfinished))
+        heard.append(int(next(takes).samples[0]))
+    assert next(takes, None) is None
+    return heard
+
+
+@given(n=st.integers(1, 30), ahead=st.integers(1, 8), seed=st.integers(0, 1000))
+def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, ahead, seed):
+    engine = HandEngine()
+    rendition = Rendition(engine, chunks(n), ahead)
+
+    heard = read(rendition, engine, random.Random(seed))
+
+    assert heard == list(range(n))
+    assert engine.most_at_once <= ahead
+
+
+def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
+    engine = HandEngine()
+    takes = Rendition(engine, chunks(4), ahead=3).takes()
+    engine.finish("0")
+    engine.futures["1"].set_exception(ChunkFailed("no"))
+
+    heard = [int(next(takes).samples[0])]
+    with pytest.raises(ChunkFailed):
+        next(takes)
+
+    assert heard == [0]
+    assert engine.unfinished == []
+
+
+def test_cancelling_takes_every_chunk_out_of_the_engine():
+    engine = HandEngine()
+    rendition = Rendition(engine, chunks(5), ahead=3)
+    takes = rendition.takes()
+
+    rendition.cancel()
+
+    assert engine.unfinished == []
+    with pytest.raises(TakeCancelled):
+        next(takes)
+
+
+def test_nothing_more_is_asked_of_the_engine_after_a_cancel():
+    engine = HandEngine()
+    rendition = Rendition(engine, chunks(5), ahead=2)
+    takes = rendition.takes()
+    engine.finish("0")
+
+    rendition.cancel()
+
+    with pytest.raises(TakeCancelled):
+        list(takes)
+    assert set(engine.futures) == {"0", "1"}

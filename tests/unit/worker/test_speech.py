@@ -1,0 +1,95 @@
+"""The plan of a job: chunks in order, and keys that say what is the same audio."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.job import ConvertJob, RvcSettings, SpeechJob, speech_job
+from producer.queues import Priority
+from worker.engine.errors import UnknownVoice
+from worker.engine.model import ModelOffer, ModelVoice
+from worker.errors import UnsupportedFeature
+from worker.speech import plan_speech
+
+LONG = " ".join(f"This is sentence number {n}." for n in range(40))
+
+
+def offer(revision: str = "r1", voice_revision: str = "v1") -> ModelOffer:
+    return ModelOffer(
+        engine="fake",
+        revision=revision,
+        device="cpu",
+        sample_rate_hz=24000,
+        slots=4,
+        languages=("en",),
+        voices=(ModelVoice("default", voice_revision), ModelVoice("anna", "a1")),
+    )
+
+
+def key(job: SpeechJob, model: ModelOffer | None = None) -> str:
+    return plan_speech("id", job, model or offer()).key
+
+
+def test_the_chunks_say_the_whole_text_in_order():
+    plan = plan_speech("id", speech_job(LONG), offer())
+
+    assert " ".join(chunk.text for chunk in plan.chunks) == LONG
+    assert [chunk.id for chunk in plan.chunks] == [f"id.{n}" for n in range(len(plan.chunks))]
+
+
+def test_every_chunk_carries_what_decides_its_sound():
+    job = speech_job("Hi.", voice="anna", speed=1.5, seed=3, priority=Priority.BATCH)
+
+    [chunk] = plan_speech("id", job, offer()).chunks
+
+    assert (chunk.voice, chunk.seed, chunk.speed, chunk.interactive) == ("anna", 3, 1.5, False)
+
+
+def test_equal_jobs_have_equal_keys_and_seeds_wherever_and_whoever_asks():
+    first = plan_speech("one", speech_job(LONG), offer())
+    second = plan_speech("two", speech_job(LONG, priority=Priority.BATCH), offer())
+
+    assert first.key == second.key
+    assert [c.seed for c in first.chunks] == [c.seed for c in second.chunks]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "Other words."},
+        {"voice": "anna"},
+        {"speed": 1.1},
+        {"temperature": 0.6},
+        {"seed": 5},
+        {"language": "pt"},
+        {"format": "flac"},
+        {"sample_rate_hz": 16000},
+    ],
+)
+def test_whatever_changes_the_file_changes_its_key(fields):
+    assert key(speech_job(**{"text": "Same words.", **fields})) != key(speech_job("Same words."))
+
+
+def test_another_model_or_another_sample_of_the_voice_is_another_file():
+    job = speech_job("Same words.")
+
+    keys = {key(job), key(job, offer(revision="r2")), key(job, offer(voice_revision="v2"))}
+
+    assert len(keys) == 3
+
+
+def test_a_voice_that_the_engine_does_not_have_is_refused():
+    with pytest.raises(UnknownVoice, match="'bert'"):
+        plan_speech("id", speech_job("Hi.", voice="bert"), offer())
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        speech_job("Hi.", convert="carl"),
+        ConvertJob(upload="a" * 64, convert=RvcSettings(voice="carl")),
+    ],
+)
+def test_conversion_is_refused_by_an_engine_that_cannot_convert(job):
+    with pytest.raises(UnsupportedFeature, match="converts"):
+        plan_speech("id", job, offer())
