@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -361,6 +362,29 @@ def test_a_hundred_jobs_of_ten_clients_on_two_workers_are_a_hundred_right_files(
     assert not any((home / "processed" / ".staging").iterdir())
     rows = [farm.job(job_id).row() for job_id in ids]
     assert {row.attempts for row in rows} == {1}
+
+
+def test_a_killed_engine_process_costs_no_job(start_worker, farm):
+    worker = start_worker(engine_process="own", slots=2, fake_speed=2)
+    jobs = farm.submit_many(f"line number {n}" for n in range(4))
+    engine = eventually(lambda: active(farm) and farm.workers()["w@test"]["engine_pid"])
+
+    os.kill(engine, signal.SIGKILL)
+
+    assert [job.wait(60) for job in jobs] == [JobState.DONE] * 4
+    facts = farm.workers()["w@test"]
+    assert (facts["state"], facts["deaths"]) == ("ready", 1)
+    assert worker.process.poll() is None
+
+
+def test_a_text_that_kills_its_engine_process_fails_alone(start_worker, farm):
+    start_worker(engine_process="own", slots=2, fake_abort_on="poison")
+
+    jobs = farm.submit_many(["one", "two", "the poison", "three", "four"])
+
+    states = [job.wait(60) for job in jobs]
+    assert states == [JobState.DONE] * 2 + [JobState.FAILED] + [JobState.DONE] * 2
+    assert jobs[2].row().reason == "engine_died"
 
 
 def test_a_job_submitted_without_any_worker_is_done_by_the_first_that_comes(start_worker, farm):
