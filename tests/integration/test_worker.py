@@ -365,9 +365,10 @@ def test_a_hundred_jobs_of_ten_clients_on_two_workers_are_a_hundred_right_files(
 
 
 def test_a_killed_engine_process_costs_no_job(start_worker, farm):
-    worker = start_worker(engine_process="own", slots=2, fake_speed=2)
+    worker = start_worker(engine_process="own", slots=4, interactive_share=0, fake_speed=0.2)
+    engine = farm.workers()["w@test"]["engine_pid"]
     jobs = farm.submit_many(f"line number {n}" for n in range(4))
-    engine = eventually(lambda: active(farm) and farm.workers()["w@test"]["engine_pid"])
+    eventually(lambda: active(farm) == 4)
 
     os.kill(engine, signal.SIGKILL)
 
