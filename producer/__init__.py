@@ -9,8 +9,9 @@ print(job.path)
 
 from __future__ import annotations
 
-from .aio import AsyncJob, AsyncVoiceFarm
-from .client import Job, Progress, SpeechResult, VoiceFarm, as_completed
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     BrokerUnavailable,
     EmbeddedBrokerFailed,
@@ -25,10 +26,14 @@ from .errors import (
     VolumeUnavailable,
     WaitTimeout,
 )
-from .job import ConvertJob, OutputSpec, RvcSettings, SpeechJob
 from .queues import Priority
 from .state import JobState, Reason
 from .version import VERSION
+
+if TYPE_CHECKING:
+    from .aio import AsyncJob, AsyncVoiceFarm
+    from .client import Job, Progress, SpeechResult, VoiceFarm, as_completed
+    from .job import ConvertJob, OutputSpec, RvcSettings, SpeechJob
 
 __version__ = VERSION
 
@@ -61,3 +66,26 @@ __all__ = [
     "__version__",
     "as_completed",
 ]
+
+#: What brings Celery, Redis or pydantic along is imported when it is first used, so that
+#: `voicefarm --help`, and a host that only names our errors, do not wait for them.
+_LATE = {
+    "AsyncJob": "aio",
+    "AsyncVoiceFarm": "aio",
+    "ConvertJob": "job",
+    "Job": "client",
+    "OutputSpec": "job",
+    "Progress": "client",
+    "RvcSettings": "job",
+    "SpeechJob": "job",
+    "SpeechResult": "client",
+    "VoiceFarm": "client",
+    "as_completed": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_LATE[name]}", __name__), name)
+    return value

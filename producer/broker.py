@@ -50,9 +50,7 @@ _CONFIGURATION: Final[dict[str, Any]] = {
     "result_serializer": "json",
     "event_serializer": "json",
     "accept_content": ["json"],
-    "task_queues": [
-        Queue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()
-    ],
+    "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()],
     "task_default_queue": QUEUE_OF[next(iter(QUEUE_OF))],
     "task_create_missing_queues": False,
     # The ledger holds the outcome. A result that cannot be stored while Redis is away would

@@ -181,7 +181,7 @@ class VoiceFarm:
     def submit_many(self, items: Iterable[Item], **common: Any) -> list[Job]:
         """Queue many texts, in order, as batch work; `common` holds for each of them.
 
-        All are checked before the first is queued.
+        A `SpeechJob` is taken as it is. All are checked before the first is queued.
         """
         common = {"priority": Priority.BATCH, **common}
         checked = [(new_job_id(), self._checked(item, common)) for item in items]
@@ -210,7 +210,8 @@ class VoiceFarm:
     def voices(self) -> Catalogue:
         """Return what the farm's engines can speak, as their workers announced it."""
         with self.broker.reachable():
-            catalogue = Catalogue.decode(self.broker.redis.hgetall(CATALOGUE_KEY))
+            announced: dict[Any, Any] = self.broker.redis.hgetall(CATALOGUE_KEY)
+        catalogue = Catalogue.decode(announced)
         self._catalogue = (time.monotonic(), catalogue)
         return catalogue
 

@@ -139,7 +139,11 @@ class Ledger:
         with self._redis.pipeline(transaction=False) as pipe:
             queued: dict[str, float] = {}
             for job_id, encoded in rows:
-                row = {"state": JobState.QUEUED.value, "spec": encoded, "at:queued": now_s}
+                row: dict[Any, Any] = {
+                    "state": JobState.QUEUED.value,
+                    "spec": encoded,
+                    "at:queued": now_s,
+                }
                 pipe.hset(job_key(job_id), mapping=row)
                 queued[job_id] = now_s
             if queued:
@@ -168,7 +172,7 @@ class Ledger:
 
     def progress(self, job_id: str, chunks: int, chunks_done: int, audio_s: float) -> bool:
         """Note how far a job is; return whether somebody wants it cancelled."""
-        fields = {"chunks": chunks, "chunks_done": chunks_done, "audio_s": audio_s}
+        fields: dict[Any, Any] = {"chunks": chunks, "chunks_done": chunks_done, "audio_s": audio_s}
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(job_key(job_id), mapping=fields)
             pipe.hexists(job_key(job_id), "cancel")
@@ -176,7 +180,7 @@ class Ledger:
 
     def row(self, job_id: str) -> JobRow:
         """Return one row, or raise `JobNotFound`."""
-        fields = self._redis.hgetall(job_key(job_id))
+        fields: dict[Any, Any] = self._redis.hgetall(job_key(job_id))
         if "state" not in fields:
             raise JobNotFound(job_id)
         return JobRow.decode(job_id, fields)
@@ -197,7 +201,7 @@ class Ledger:
 
     def recent(self, states: Iterable[JobState], limit: int) -> list[JobRow]:
         """Return the rows that entered one of `states` last, newest first."""
-        found: list[tuple[str, float]] = []
+        found: list[Any] = []
         for state in states:
             found += self._redis.zrange(state_key(state), 0, limit - 1, desc=True, withscores=True)
         newest = sorted(found, key=lambda entry: entry[1], reverse=True)[:limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from producer.broker import FarmCelery, broker_url
+from producer.errors import BrokerUnavailable
 from worker import boot, inspect
 from worker.celery_settings import celery_settings
 from worker.config import WorkerSettings
@@ -13,6 +14,12 @@ __all__ = ["app", "inspect"]
 settings = WorkerSettings.load()
 Station.configure(settings)
 
-app = FarmCelery("voicefarm", broker_url(settings), include=["tasks.synthesize"])
+try:
+    url = broker_url(settings)
+except BrokerUnavailable as error:
+    # Celery's command line would show a traceback.
+    raise SystemExit(f"voicefarm: {error}") from None
+
+app = FarmCelery("voicefarm", url, include=["tasks.synthesize"])
 app.conf.update(celery_settings(settings))
 boot.install(app)

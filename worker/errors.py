@@ -39,7 +39,7 @@ class BadAudio(WorkerError):
 
 
 class StoreFailed(WorkerError):
-    """The file could not be kept; nothing of it is left on the volume."""
+    """The file could not be kept; what was staged of it is removed."""
 
     advice: ClassVar[str] = "The worker's log has the cause."
 

@@ -27,8 +27,8 @@ from .engine.errors import EngineError
 from .engine.model import ModelOffer
 from .engine_choice import make_engine
 from .errors import WorkerError
-from .readiness import Readiness, ReadinessBoard
 from .null_store import NullStore
+from .readiness import Readiness, ReadinessBoard
 from .store import Store
 from .strangers import Strangers
 

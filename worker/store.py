@@ -3,6 +3,7 @@
     processed/<first two of key>/<key>/audio.<format>   the audio
                                        job.json         its manifest
     processed/.staging/<fresh name>/                    an entry on its way, or out
+    processed/.lock                                     held while a broken entry is replaced
 
 An entry is complete from the first moment that it can be seen: its files are made durable
 in `.staging`, one rename of the directory publishes them, and the name is made durable
@@ -14,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ from .manifest import Facts, Manifest
 #: Below `processed`, because a rename works only within one filesystem.
 STAGING: Final = ".staging"
 MANIFEST: Final = "job.json"
+LOCK: Final = ".lock"
 
 #: What was staged and then not written for so long has lost its owner: a live one, of this
 #: worker or of another, is written with every take.
@@ -142,7 +143,7 @@ class Store:
         target = self._volumes.entry(manifest.content_key)
         # Under a lock, or of two who see the same broken entry the second could throw out
         # what the first has just put there.
-        with _locked(target.parent):
+        with _locked(self._volumes.processed / LOCK):
             while not _moved(staged, target):
                 winner = self.find(manifest.content_key, manifest.format)
                 if winner is not None:
@@ -232,14 +233,12 @@ def _storing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the one lock of `directory` among threads and processes; a death lets it go."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` alone among threads and processes; a death lets it go."""
+    # Opened for writing, or a network volume would not lock it.
+    with path.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _moved(staged: Path, target: Path) -> bool:

@@ -60,7 +60,11 @@ def test_a_submitted_job_has_a_row_and_one_message_on_the_queue_of_its_class(far
     job = farm.submit("Hello from the farm", voice="anna")
 
     row = job.row()
-    assert (row.state, row.job.text, row.job.voice) == (JobState.QUEUED, "Hello from the farm", "anna")
+    assert (row.state, row.job.text, row.job.voice) == (
+        JobState.QUEUED,
+        "Hello from the farm",
+        "anna",
+    )
     assert row.times.keys() == {JobState.QUEUED}
     [message] = client.lrange("speech.interactive", 0, -1)
     headers = json.loads(message)["headers"]
@@ -80,7 +84,9 @@ def test_what_dashboards_show_of_a_message_is_short(farm, client):
 def test_many_jobs_are_batch_work_in_the_order_given(farm, client):
     jobs = farm.submit_many((f"Line {n}" for n in range(1200)), voice="anna")
 
-    queued = [json.loads(m)["headers"]["id"] for m in reversed(client.lrange("speech.batch", 0, -1))]
+    queued = [
+        json.loads(m)["headers"]["id"] for m in reversed(client.lrange("speech.batch", 0, -1))
+    ]
     assert queued == [job.id for job in jobs]
     assert jobs[7].row().job.text == "Line 7"
     assert farm.counts()[JobState.QUEUED] == 1200

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from producer.content_key import canonical, content_key, is_key, seed_of
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner), max_leaves=8
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner),
+    max_leaves=8,
 )
 
 

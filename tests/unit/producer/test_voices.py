@@ -24,7 +24,7 @@ def test_a_known_voice_and_language_pass(catalogue):
 
 
 def test_an_unknown_voice_is_refused_with_the_nearest_name(catalogue):
-    with pytest.raises(InvalidJob, match="no voice 'ana'.*'anna'"):
+    with pytest.raises(InvalidJob, match=r"no voice 'ana'.*'anna'"):
         catalogue.check("ana", "en")
 
 

@@ -1,0 +1,111 @@
+"""`doctor`: what the farm needs, checked one by one."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ..checkout import find_checkout
+from ..errors import VoicefarmError
+from ..volumes import DIRECTORIES
+from .exit_codes import ExitCode
+from .options import farm_command
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..client import VoiceFarm
+
+Version = tuple[int, ...]
+
+#: The versions that the farm stands on: at least the first, less than the second.
+RANGES: Final[dict[str, tuple[Version, Version]]] = {
+    "python": ((3, 11), (3, 13)),
+    "celery": ((5, 7), (5, 8)),
+    "kombu": ((5, 7), (5, 8)),
+    "redis": ((6, 4), (9,)),
+}
+
+#: Free space below which a volume counts as full: about an hour and a half of WAV.
+FREE_MIN_BYTES: Final = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is as it should be, or is not."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@click.command()
+@farm_command
+def doctor(farm: VoiceFarm, output: Output) -> ExitCode:
+    """Check all that the farm needs; 1 if anything is amiss."""
+    checks = [
+        *(_version(name) for name in RANGES),
+        *(_volume(farm.volumes.home / name) for name in DIRECTORIES),
+        _asked("broker", lambda: _broker(farm)),
+        _asked("worker", lambda: _worker(farm)),
+        _worker_code(),
+    ]
+    output.checks([asdict(check) for check in checks])
+    return ExitCode.GOOD if all(check.ok for check in checks) else ExitCode.FAILED
+
+
+def _version(name: str) -> Check:
+    from importlib import metadata
+
+    least, below = RANGES[name]
+    try:
+        found = sys.version.split()[0] if name == "python" else metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "is not installed")
+    numbers = tuple(int(part) for part in found.split(".") if part.isdecimal())
+    wanted = f"{'.'.join(map(str, least))} or later, before {'.'.join(map(str, below))}"
+    fits = least <= numbers < below
+    return Check(name, fits, found if fits else f"{found}, but the farm needs {wanted}")
+
+
+def _volume(directory: Path) -> Check:
+    name = f"volume {directory.name}"
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            free_bytes = shutil.disk_usage(directory).free
+    except OSError as error:
+        return Check(name, False, f"{directory}: {error.strerror}")
+    free = f"{directory}, {free_bytes / 2**30:.1f} GiB free"
+    return Check(name, free_bytes >= FREE_MIN_BYTES, free)
+
+
+def _asked(name: str, ask: Callable[[], tuple[bool, str]]) -> Check:
+    try:
+        return Check(name, *ask())
+    except VoicefarmError as error:
+        return Check(name, False, str(error))
+
+
+def _broker(farm: VoiceFarm) -> tuple[bool, str]:
+    from ..broker import mask
+
+    jobs = sum(farm.counts().values())
+    return True, f"{mask(farm.broker.url)} answers and knows {jobs:,} jobs"
+
+
+def _worker(farm: VoiceFarm) -> tuple[bool, str]:
+    states = {node: facts.get("state") for node, facts in sorted(farm.workers().items())}
+    told = ", ".join(f"{node} is {state}" for node, state in states.items())
+    return "ready" in states.values(), told or "none is listening; `voicefarm up` starts one"
+
+
+def _worker_code() -> Check:
+    checkout = find_checkout()
+    # A machine of clients needs no worker code, so its absence is told and fails nothing.
+    return Check("worker code", True, str(checkout or "not on this machine; `up` needs it"))

@@ -1,0 +1,39 @@
+"""`python -m worker`: what `voicefarm` hands over to the worker's code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from producer.cli.outcome import run
+from producer.cli.output import Output
+from producer.cli.up import up_options
+
+from .config import WorkerSettings
+from .up import up
+
+
+@click.group()
+def worker() -> None:
+    """Run workers of this machine."""
+
+
+@worker.command("up", context_settings={"allow_interspersed_args": False})
+@click.option("--directory", type=click.Path(path_type=Path), default=".", help="Of COMMAND.")
+@up_options
+def run_up(*, directory: Path, flower: bool, flower_port: int, command: Sequence[str]) -> int:
+    """Run the farm of this machine; every setting is a VOICEFARM_* variable."""
+    return up(
+        WorkerSettings.load(),
+        flower_port=flower_port if flower else None,
+        command=command,
+        directory=directory,
+        tell=Output().note,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(worker, sys.argv[1:], name="python -m worker"))

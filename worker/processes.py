@@ -1,0 +1,127 @@
+"""The processes of one machine's farm: each ends when it is told to, or with its parent."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import BinaryIO, Final, Self
+
+from producer.child_process import leashed
+
+#: How often a process that is watched is looked at.
+POLL_S: Final = 0.1
+
+#: Lines of a log that stand for the whole of it in an error.
+TAIL_LINES: Final = 15
+
+
+class StopSignals:
+    """Counts the signals that ask us to stop while the block runs, and does nothing else.
+
+    What interrupts nothing leaves nothing half done: whoever waits looks at the count. A
+    signal that was ignored before, as `nohup` does, stays so.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = signal.SIGTERM
+
+    def __enter__(self) -> Self:
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        heeded = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heeded}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        self.last = signal.Signals(number)
+
+
+class Child:
+    """A process of the farm, in a session of its own, that writes to a log."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        log: BinaryIO,
+    ) -> None:
+        self.name = name
+        self.log = Path(log.name)
+        self._process = subprocess.Popen(
+            leashed(*command),
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # A Ctrl-C in the terminal is ours to pass on, in the right order.
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process's id, and its group's."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """True until it has ended."""
+        return self._process.poll() is None
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def wait(self, limit_s: float, hurried: Callable[[], bool]) -> None:
+        """Wait for its end; kill all of its group at the limit, or once we are `hurried`."""
+        deadline_s = time.monotonic() + limit_s
+        while self.alive:
+            if hurried() or time.monotonic() > deadline_s:
+                os.killpg(self.pid, signal.SIGKILL)
+                self._process.wait()
+                return
+            time.sleep(POLL_S)
+
+    def ending(self) -> str:
+        """Return how it ended and the last lines it wrote."""
+        code = self._process.poll()
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        return "\n  ".join([f"{self.name} ended with {code}; the end of {self.log}:", *lines])
+
+
+def claim_log(logs: Path, kind: str, host: str) -> tuple[str, BinaryIO]:
+    """Return the first free node name, such as `cpu0@host`, with its open log.
+
+    The log's lock is the claim. Whoever writes to this log holds it, so a name is free again
+    when the last process of its worker is gone.
+    """
+    for number in itertools.count():
+        name = f"{kind}{number}@{host}"
+        log = (logs / f"{name}.log").open("ab")
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+        else:
+            return name, log
+    raise AssertionError("counting does not end")
