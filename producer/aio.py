@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from redis.asyncio import Redis
@@ -135,10 +134,5 @@ class AsyncVoiceFarm:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

@@ -6,7 +6,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from celery.exceptions import Ignore, Reject
@@ -51,12 +50,7 @@ class Attempt:
         self._terminable.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._terminable.__exit__(None, None, None)
         if isinstance(error, Exception):
             self._end(error)
