@@ -76,6 +76,10 @@ class FarmCelery(Celery):  # type: ignore[misc]
         connection: Connection = super().connection_for_read(url or self.farm_url, **options)
         return connection
 
+    def connection(self, hostname: str | None = None, **options: Any) -> Connection:
+        """Return a connection to our broker; Flower asks for it this way."""
+        return self.connection_for_write(hostname, **options)
+
     def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; the environment has no say."""
         connection: Connection = super().connection_for_write(url or self.farm_url, **options)
@@ -198,8 +202,8 @@ def mask(url: str) -> str:
 
 def _shown(job: AnyJob) -> str:
     if isinstance(job, SpeechJob):
-        return f"({shorten(job.text)!r}, voice={job.voice!r})"
-    return f"(upload={job.upload[:12]!r}, voice={job.convert.voice!r})"
+        return f"(voice={job.voice!r}, text={shorten(job.text)!r})"
+    return f"(voice={job.convert.voice!r}, upload={job.upload[:12]!r})"
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from .broker import Broker
 from .config import ProducerSettings
-from .errors import JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
+from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
 from .following import follow
 from .job import SpeechJob, new_job_id, speech_job
 from .ledger import JobRow, Ledger
@@ -182,8 +182,9 @@ class VoiceFarm:
 
         A `SpeechJob` is taken as it is. All are checked before the first is queued.
         """
-        common = {"priority": Priority.BATCH, **common}
-        checked = [(new_job_id(), self._checked(item, common)) for item in items]
+        checked = [
+            (new_job_id(), self._checked(item, common, priority=Priority.BATCH)) for item in items
+        ]
         remaining = iter(checked)
         while batch := list(islice(remaining, SUBMIT_BATCH)):
             with self.broker.reachable():
@@ -235,19 +236,26 @@ class VoiceFarm:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _checked(self, item: Item, common: Mapping[str, Any]) -> SpeechJob:
+    def _checked(self, item: Item, fields: Mapping[str, Any], **defaults: Any) -> SpeechJob:
         if isinstance(item, SpeechJob):
-            job = item
+            job = _unmixed(item, fields)
         elif isinstance(item, str):
-            job = speech_job(item, **common)
+            job = speech_job(item, **{**defaults, **fields})
         else:
-            job = speech_job(**{**common, **item})
+            job = speech_job(**{**defaults, **fields, **item})
         read_s, known = self._catalogue
         if time.monotonic() - read_s > CATALOGUE_TRUST_S:
             known = self.voices()
         if known.offers and not known.speaks(job.voice, job.language):
             self.voices().check(job.voice, job.language)
         return job
+
+
+def _unmixed(job: SpeechJob, fields: Mapping[str, Any]) -> SpeechJob:
+    """Return a whole job as it is, unless somebody gave parameters beside it."""
+    for name in fields:
+        raise InvalidJob(name, "is given beside a whole SpeechJob; put it into the job")
+    return job
 
 
 def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterator[Job]:

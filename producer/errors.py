@@ -18,9 +18,17 @@ Each carries its facts as attributes, and its message says what to do next.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class VoicefarmError(Exception):
-    """The root: catch this to catch all that voicefarm raises on purpose."""
+    """The root: catch this to catch all that voicefarm raises on purpose.
+
+    All can be pickled: a host's process pool hands them on, and so does Celery.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), str(self), vars(self))
 
 
 class InvalidJob(VoicefarmError, ValueError):
@@ -130,3 +138,10 @@ class VolumeUnavailable(VoicefarmError, OSError):
 
 class EmbeddedBrokerFailed(VoicefarmError):
     """The farm's own Valkey could not be found or did not start."""
+
+
+def _restored(kind: type[VoicefarmError], message: str, facts: dict[str, Any]) -> VoicefarmError:
+    error = kind.__new__(kind)
+    error.args = (message,)
+    vars(error).update(facts)
+    return error

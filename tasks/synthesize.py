@@ -13,7 +13,7 @@ from worker.store import Entry
 from .application import app
 
 
-@app.task(name=SYNTHESIZE)  # type: ignore[untyped-decorator]
+@app.task(name=SYNTHESIZE, Request="worker.job_request:JobRequest")  # type: ignore[untyped-decorator]
 def synthesize(job_id: str) -> None:
     """Speak one job of the ledger into its file on the volume.
 

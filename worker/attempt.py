@@ -18,6 +18,7 @@ from producer.state import JobState, Reason
 
 from .engine.errors import EngineClosed, EngineError, TakeCancelled
 from .errors import WorkerError
+from .job_request import HAND_BACK
 from .pool import terminable
 from .store import Entry
 
@@ -43,8 +44,9 @@ class Attempt:
         #: Names this attempt in the engine and in claims.
         self.id = f"{job_id}.{next(_serial)}"
         self._cancelled = threading.Event()
+        self._handed_back = False
         self._on_cancel: Callable[[], None] = lambda: None
-        self._terminable = terminable(self.cancel)
+        self._terminable = terminable(self._terminate)
 
     def __enter__(self) -> Self:
         self._terminable.__enter__()
@@ -102,15 +104,19 @@ class Attempt:
         self._cancelled.set()
         self._on_cancel()
 
+    def _terminate(self, signal: int | None) -> None:
+        self._handed_back = signal == HAND_BACK
+        self.cancel()
+
     def _end(self, error: Exception) -> None:
         """File `error` as the job's end, and raise what Celery must hear."""
         match error:
             case Ignore() | Reject():
                 return
-            case TakeCancelled():
+            case TakeCancelled() if not self._handed_back:
                 self._change(JobState.CANCELLED)
                 raise Ignore(f"job {self.job_id} was cancelled") from None
-            case EngineClosed():
+            case EngineClosed() | TakeCancelled():
                 self._change(JobState.QUEUED)
                 raise Reject("the worker is closing", requeue=True) from None
             case JobNotFound():

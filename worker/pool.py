@@ -24,13 +24,18 @@ logger = get_logger(__name__)
 #: otherwise (`worker_drain_s`).
 DEFAULT_DRAIN_S: Final = 60.0
 
+#: How long a cold stop waits for tasks that were told to hand their jobs back.
+HAND_BACK_S: Final = 1.0
+
+#: Ends a task from outside; it is told by which signal, as a process would be.
+Terminate = Callable[[int | None], None]
 
 #: What can end a running task, by the thread that runs it.
-_terminators: dict[int, Callable[[], None]] = {}
+_terminators: dict[int, Terminate] = {}
 
 
 @contextmanager
-def terminable(terminate: Callable[[], None]) -> Iterator[None]:
+def terminable(terminate: Terminate) -> Iterator[None]:
     """Inside a task: `terminate` is called, in another thread, to end it from outside."""
     thread = threading.get_ident()
     _terminators[thread] = terminate
@@ -101,12 +106,21 @@ class TaskPool(BasePool):  # type: ignore[misc]
         """End the task that runs in thread `pid`, if it has said how."""
         terminate = _terminators.get(pid)
         if terminate is not None:
-            terminate()
+            terminate(signal)
 
     def on_stop(self) -> None:
         """Let running tasks finish within the limit; what has not started goes back."""
-        drain_s = float(self.app.conf.get("worker_drain_s", DEFAULT_DRAIN_S))
-        deadline_s = time.monotonic() + drain_s
+        self._drain(float(self.app.conf.get("worker_drain_s", DEFAULT_DRAIN_S)))
+
+    def on_terminate(self) -> None:
+        """Stop at once: tasks that were told to end get a moment to say so, no more."""
+        self._drain(HAND_BACK_S)
+
+    def _get_info(self) -> dict[str, Any]:
+        return {**super()._get_info(), "threads": self._threads, "busy": self._busy}
+
+    def _drain(self, limit_s: float) -> None:
+        deadline_s = time.monotonic() + limit_s
         with self._changed:
             self._stopping = True
             self._waiting.clear()
@@ -114,19 +128,7 @@ class TaskPool(BasePool):  # type: ignore[misc]
             while self._busy and (left_s := deadline_s - time.monotonic()) > 0:
                 self._changed.wait(left_s)
             if self._busy:
-                logger.warning(
-                    "%s tasks still run after %s s; their messages go back", self._busy, drain_s
-                )
-
-    def on_terminate(self) -> None:
-        """Wait for nothing: the threads are daemons, their messages go back."""
-        with self._changed:
-            self._stopping = True
-            self._waiting.clear()
-            self._changed.notify_all()
-
-    def _get_info(self) -> dict[str, Any]:
-        return {**super()._get_info(), "threads": self._threads, "busy": self._busy}
+                logger.warning("%s tasks still run; their messages go back", self._busy)
 
     def _start_thread(self) -> None:
         if self._threads < self.limit and not self._stopping:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Final, Self
@@ -17,6 +18,9 @@ from producer.child_process import leashed
 
 #: How often a process that is watched is looked at.
 POLL_S: Final = 0.1
+
+#: How long a worker may take to give its jobs back before it is killed.
+QUIT_S: Final = 5.0
 
 #: Lines of a log that stand for the whole of it in an error.
 TAIL_LINES: Final = 15
@@ -88,14 +92,22 @@ class Child:
         self._process.terminate()
 
     def wait(self, limit_s: float, hurried: Callable[[], bool]) -> None:
-        """Wait for its end; kill all of its group at the limit, or once we are `hurried`."""
+        """Wait for its end; cut it short at the limit, or once we are `hurried`."""
         deadline_s = time.monotonic() + limit_s
         while self.alive:
             if hurried() or time.monotonic() > deadline_s:
-                os.killpg(self.pid, signal.SIGKILL)
-                self._process.wait()
+                self._cut_short()
                 return
             time.sleep(POLL_S)
+
+    def _cut_short(self) -> None:
+        """Have it stop at once, which lets a worker give its jobs back; then kill its group."""
+        self._process.send_signal(signal.SIGQUIT)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(QUIT_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
 
     def ending(self) -> str:
         """Return how it ended and the last lines it wrote."""

@@ -35,6 +35,9 @@ READY_LIMIT_S: Final = 600.0
 #: How long workers are given to answer when they are asked whether they are ready.
 _ANSWER_S: Final = 0.25
 
+#: What Flower shows of a job; its own choice has no text.
+_FLOWER_COLUMNS: Final = "--tasks_columns=uuid,args,state,received,started,runtime,worker"
+
 #: What a worker may take beyond its own limit for the jobs in hand, and Flower for anything.
 _STOP_MARGIN_S: Final = 10.0
 
@@ -66,10 +69,11 @@ class LocalFarm:
             _check_flower(flower_port)
         self._volumes.make()
         self._start_broker()
-        worker = self._start_worker()
-        if flower_port is not None:
+        ready = self._wait_until_ready(self._start_worker())
+        if ready and flower_port is not None:
+            # Not before: Flower asks the workers once, when it starts.
             self._start_flower(flower_port)
-        return self._wait_until_ready(worker)
+        return ready
 
     def watch(self) -> ExitCode:
         """Stay until told to stop; raise `FarmFailed` if a part ends by itself."""
@@ -134,7 +138,7 @@ class LocalFarm:
 
     def _start_flower(self, port: int) -> None:
         password = secrets.token_urlsafe(16)
-        flags = [f"--address={_LOCALHOST}", f"--port={port}", "--read_only=True"]
+        flags = [f"--address={_LOCALHOST}", f"--port={port}", "--read_only=True", _FLOWER_COLUMNS]
         _, log = claim_log(self._volumes.logs, _FLOWER, socket.gethostname())
         # The password is not among the arguments: those can be seen by every user.
         self._start_child(_FLOWER, ["flower", *flags], log, FLOWER_BASIC_AUTH=f"farm:{password}")

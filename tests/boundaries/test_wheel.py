@@ -45,8 +45,8 @@ def test_the_top_level_of_the_wheel_is_producer_alone(wheel):
 
 def test_the_wheel_holds_every_module_of_the_client_and_its_type_marker(wheel):
     shipped = {name for name in wheel.namelist() if name.startswith("producer/")}
-    wanted = {
-        str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "producer").rglob("*.py")
-    } | {"producer/py.typed"}
+    wanted = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "producer").rglob("*.py")} | {
+        "producer/py.typed"
+    }
 
     assert shipped == wanted

@@ -20,6 +20,7 @@ from producer import (
     JobNotFound,
     JobState,
     NoWorker,
+    SpeechJob,
     VoiceFarm,
     WaitTimeout,
     as_completed,
@@ -78,7 +79,7 @@ def test_what_dashboards_show_of_a_message_is_short(farm, client):
     headers = json.loads(client.lindex("speech.interactive", 0))["headers"]
 
     assert len(headers["argsrepr"]) < 100
-    assert headers["argsrepr"].startswith("('A very long text indeed.")
+    assert headers["argsrepr"].startswith("(voice='default', text='A very long text")
 
 
 def test_many_jobs_are_batch_work_in_the_order_given(farm, client):
@@ -97,6 +98,13 @@ def test_nothing_is_queued_if_one_of_many_is_wrong(farm, client):
         farm.submit_many(["fine", {"text": "too fast", "speed": 99}])
 
     assert client.keys("*") == []
+
+
+def test_parameters_beside_a_whole_job_are_refused_instead_of_dropped(farm):
+    with pytest.raises(InvalidJob, match="voice"):
+        farm.submit(SpeechJob(text="Hello"), voice="anna")
+    with pytest.raises(InvalidJob, match="speed"):
+        farm.submit_many([SpeechJob(text="Hello")], speed=2.0)
 
 
 def test_ids_are_fresh_but_an_idempotency_key_returns_the_job_it_made(farm, client):

@@ -292,6 +292,19 @@ def test_a_warm_stop_finishes_what_runs_and_gives_back_what_waits(start_worker, 
     assert in_hand(client) == 0
 
 
+def test_a_cold_stop_gives_everything_back_and_cancels_nothing(start_worker, farm, client):
+    worker = start_worker(slots=3, interactive_share=0, fake_speed=0.5)
+    jobs = farm.submit_many(f"line {n}, spoken very slowly" for n in range(6))
+    eventually(lambda: sum(job.status is JobState.RUNNING for job in jobs) == 3)
+
+    worker.stop(signal.SIGQUIT)
+
+    assert {job.status for job in jobs} == {JobState.QUEUED}
+    assert (client.llen("speech.batch"), in_hand(client)) == (6, 0)
+    start_worker("next", slots=8, interactive_share=0)
+    assert [job.wait(30) for job in jobs] == [JobState.DONE] * 6
+
+
 def test_a_job_goes_on_when_its_client_is_killed_while_waiting(start_worker, farm, redis_url, home):
     start_worker(fake_speed=2)
     program = (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import EngineError, UnknownVoice, UnsupportedLanguage
-from .espeak_library import EspeakLibrary
+from .espeak_speaker import EspeakSpeaker
 from .model import ModelOffer, ModelVoice
 from .request import ChunkRequest, Samples
 
@@ -42,7 +42,7 @@ class EspeakModel:
 
     def __init__(self, *, slots: int = 4) -> None:
         self._slots = slots
-        self._library: EspeakLibrary | None = None
+        self._speaker: EspeakSpeaker | None = None
         self._languages: dict[str, str] = {}
         self._variants: dict[str, str] = {}
         self._rows: dict[int, ChunkRequest] = {}
@@ -56,7 +56,7 @@ class EspeakModel:
                 "the espeak engine needs espeakng-loader: pip install 'voicefarm[embedded]'"
             ) from error
         data = Path(espeakng_loader.get_data_path())
-        self._library = EspeakLibrary(Path(espeakng_loader.get_library_path()), data)
+        self._speaker = EspeakSpeaker(Path(espeakng_loader.get_library_path()), data)
         self._languages = languages_of(data)
         self._variants = variants_of(data)
 
@@ -66,15 +66,15 @@ class EspeakModel:
 
     def offer(self) -> ModelOffer:
         """Tell what can be asked for."""
-        library = self._loaded()
-        revision = f"espeak-ng-{library.version}"
+        speaker = self._loaded()
+        revision = f"espeak-ng-{speaker.version}"
         voices = [ModelVoice("default", revision)]
         voices += [ModelVoice(name, f"{revision}+{name}") for name in sorted(self._variants)]
         return ModelOffer(
             engine="espeak",
             revision=revision,
             device="cpu",
-            sample_rate_hz=library.sample_rate_hz,
+            sample_rate_hz=speaker.sample_rate_hz,
             slots=self._slots,
             languages=tuple(sorted(self._languages)),
             voices=tuple(voices),
@@ -105,7 +105,9 @@ class EspeakModel:
             self._rows.pop(slot, None)
 
     def close(self) -> None:
-        """Have nothing to let go of: the library is open only while it speaks."""
+        """End the process that speaks."""
+        if self._speaker is not None:
+            self._speaker.close()
 
     def _outcome(self, request: ChunkRequest) -> Samples | Exception:
         try:
@@ -124,10 +126,10 @@ class EspeakModel:
             seed=request.seed,
         )
 
-    def _loaded(self) -> EspeakLibrary:
-        if self._library is None:
+    def _loaded(self) -> EspeakSpeaker:
+        if self._speaker is None:
             raise EngineError("the espeak engine is not loaded")
-        return self._library
+        return self._speaker
 
 
 def tempo(speed: float) -> tuple[int, int]:

@@ -160,17 +160,21 @@ class FakeModel:
 
 
 def tones(request: ChunkRequest) -> Samples:
-    """Return one note a character: its pitch from the character, the voice and the seed."""
-    codes = np.array([ord(char) for char in request.text] or [ord(" ")])
+    """Return one note a character: its pitch from the character, the voice and the seed.
+
+    Letters and digits sound, everything else is a rest of the same length.
+    """
+    text = request.text or " "
+    codes = np.array([ord(char) for char in text])
     detune = np.random.default_rng(request.seed).uniform(-DETUNE_SEMITONES, DETUNE_SEMITONES)
     semitones = _SCALE[codes % len(_SCALE)] + detune
-    pitch_hz = VOICES_HZ[request.voice] * 2 ** (semitones / 12)
-    loudness = [AMPLITUDE if char.isalnum() else 0.0 for char in request.text] or [0.0]
+    pitch_hz = (VOICES_HZ[request.voice] * 2 ** (semitones / 12)).astype(np.float32)
+    loudness = np.array([AMPLITUDE * char.isalnum() for char in text], np.float32)
     note_samples = max(1, round(NOTE_S / request.speed * SAMPLE_RATE_HZ))
-    moments_s = np.arange(note_samples) / SAMPLE_RATE_HZ
-    notes = np.sin(2 * np.pi * np.outer(pitch_hz, moments_s))
+    moments = 2 * np.pi / SAMPLE_RATE_HZ * np.arange(note_samples)
+    notes = np.sin(np.outer(pitch_hz, moments.astype(np.float32)))
     notes *= np.outer(loudness, _soft_edges(note_samples))
-    return notes.ravel().astype(np.float32)
+    return notes.ravel()
 
 
 def _soft_edges(length: int) -> Samples:

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 #: Plain JSON facts of an engine.
 Facts = Mapping[str, str | int | float | None]
 
-#: Called with the new phase and, if it is bad news, the reason.
+#: Called with the new phase and, if it is bad news, the reason. If it raises, the engine breaks.
 OnPhase = Callable[["Phase", str], None]
 
 #: Called when the engine may have more room than before.
@@ -37,7 +37,7 @@ _LAST = frozenset({Phase.CLOSED, Phase.BROKEN})
 
 
 class Lifecycle:
-    """The present phase. Changed by the engine's own thread alone, read by any."""
+    """The present phase. Changed by the engine's own thread, and by who closes it; read by any."""
 
     def __init__(self, on_phase: OnPhase | None, on_room: OnRoom | None) -> None:
         self.phase = Phase.LOADING

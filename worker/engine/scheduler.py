@@ -66,6 +66,7 @@ class Scheduler:
         """Give out the free slots: interactive first, batch while more than the reserve is free."""
         if self._is_blocked():
             return []
+        self._tight = False
         admitted = []
         for interactive, line in self._lines.items():
             while line and len(self._free) > self._kept_from(interactive):

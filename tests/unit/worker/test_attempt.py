@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,8 @@ from producer.state import JobState
 from worker.attempt import Attempt
 from worker.engine.errors import ChunkFailed, EngineClosed, EngineDied, TakeCancelled
 from worker.errors import VolumeFull
+from worker.job_request import HAND_BACK
+from worker.pool import TaskPool
 
 
 class MemoryLedger:
@@ -76,6 +79,16 @@ def test_a_closing_worker_gives_the_message_back(attempt, ledger):
         raise EngineClosed("closing")
 
     assert rejected.value.requeue
+    assert ledger.changes == [(JobState.QUEUED, {})]
+
+
+def test_a_job_of_a_worker_that_stops_at_once_goes_back_instead_of_being_cancelled(attempt, ledger):
+    pool = TaskPool(1)
+
+    with pytest.raises(Reject), attempt:
+        pool.terminate_job(threading.get_ident(), HAND_BACK)
+        raise TakeCancelled("cancelled")
+
     assert ledger.changes == [(JobState.QUEUED, {})]
 
 

@@ -150,7 +150,7 @@ def test_a_running_task_is_ended_through_the_thread_it_was_accepted_with(make_po
     ready, ended = threading.Event(), threading.Event()
 
     def task() -> None:
-        with terminable(ended.set):
+        with terminable(lambda _: ended.set()):
             ready.set()
             ended.wait(PATIENCE_S)
 
