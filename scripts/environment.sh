@@ -38,9 +38,7 @@ ensure_environment() {
     wanted="$("$venv/bin/python" -V) $checkout $(cksum <"$checkout/setup.cfg")"
     [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
     echo "installing voicefarm[$1] into $venv" >&2
-    # The progress is noise, and stdout belongs to whoever called. What is used is compiled when it
-    # is imported; compiling all of it here would take a third of the time.
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-compile \
-        -e "$checkout[$1]" >&2
+    # The progress is noise, and stdout belongs to whoever called.
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e "$checkout[$1]" >&2
     echo "$wanted" >"$stamp"
 }
