@@ -12,10 +12,24 @@ from producer.config import ProducerSettings
 class WorkerSettings(ProducerSettings):
     """What one worker process needs to know, beside what a client knows."""
 
-    engine: Literal["espeak", "fake"] = Field(
-        default="espeak",
-        description="The engine that speaks: `espeak` (real speech, no model files) or `fake` "
-        "(deterministic tones, for tests and measurements).",
+    engine: Literal["auto", "xtts", "espeak", "fake"] = Field(
+        default="auto",
+        description="The engine that speaks: `xtts` (XTTS-v2, with its files in `models/xtts`), "
+        "`espeak` (real speech, no model files), `fake` (deterministic tones, for tests and "
+        "measurements), or `auto`: `xtts` where its files are, else `espeak`.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where `xtts` runs; `auto` is a GPU if there is one."
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        default="auto",
+        description="How exactly `xtts` computes. `auto`: `fp32` on a processor, on a GPU `bf16`, "
+        "or `fp16` where that is not to be had.",
+    )
+    mode: Literal["invariant", "latency"] = Field(
+        default="invariant",
+        description="How `xtts` batches. `invariant`: a take has the same samples whatever is "
+        "spoken beside it. `latency`: few rows are faster.",
     )
     engine_process: Literal["auto", "own", "inline"] = Field(
         default="auto",

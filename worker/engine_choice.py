@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from producer.child_process import child_environment
+from producer.volumes import Volumes
 
 from .config import WorkerSettings
 from .engine.engine import Engine
@@ -12,11 +13,27 @@ from .engine.lifecycle import OnPhase, OnRoom
 from .engine.registry import EngineSpec, build, needs_process
 from .engine.service import SpeechEngine
 
+#: The file whose presence in `models/xtts` makes `auto` take XTTS.
+XTTS_FILE: Final = "model.pth"
+
 
 def engine_spec(settings: WorkerSettings) -> EngineSpec:
     """Return what the settings say of the engine, as plain data."""
+    directory = Volumes(settings.home).models / "xtts"
+    name: str = settings.engine
+    if name == "auto":
+        name = "xtts" if (directory / XTTS_FILE).is_file() else "espeak"
     options: dict[str, Any] = {}
-    if settings.engine == "fake":
+    if name == "xtts":
+        options = {
+            "directory": str(directory),
+            "device": settings.device,
+            "precision": settings.precision,
+            "mode": settings.mode,
+            # It takes their memory when it loads.
+            "slots": settings.slots,
+        }
+    elif name == "fake":
         options = {
             "speed": settings.fake_speed,
             "load_s": settings.fake_load_s,
@@ -28,7 +45,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
             "hang_on": settings.fake_hang_on,
         }
     return EngineSpec(
-        name=settings.engine,
+        name=name,
         options=options,
         slots=settings.slots,
         interactive_share=settings.interactive_share,

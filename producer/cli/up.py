@@ -46,7 +46,7 @@ def up_options(function: Command) -> Command:
     context_settings={"allow_interspersed_args": False},
     epilog='\b\nExamples:\n  voicefarm up --flower\n  voicefarm up -- voicefarm say "Hello"',
 )
-@click.option("--engine", metavar="NAME", help="espeak or fake (VOICEFARM_ENGINE).")
+@click.option("--engine", metavar="NAME", help="auto, xtts, espeak or fake (VOICEFARM_ENGINE).")
 @click.option("--threads", metavar="N", help="Jobs in hand at most (VOICEFARM_THREADS).")
 @click.option("--broker", metavar="URL", help="Use this broker (VOICEFARM_BROKER_URL).")
 @click.option("--home", type=click.Path(path_type=Path), help="The volumes (VOICEFARM_HOME).")

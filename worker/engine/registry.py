@@ -47,11 +47,21 @@ def _espeak(options: Options) -> Model:
     return EspeakModel(**options)
 
 
+def _xtts(options: Options) -> Model:
+    from .xtts.model import XttsModel
+
+    return XttsModel(**options)
+
+
 #: Every engine's factory.
-ENGINES: Final[Mapping[str, Callable[[Options], Model]]] = {"espeak": _espeak, "fake": _fake}
+ENGINES: Final[Mapping[str, Callable[[Options], Model]]] = {
+    "espeak": _espeak,
+    "fake": _fake,
+    "xtts": _xtts,
+}
 
 #: Engines whose failure may take their process with them, or that hold its interpreter long.
-_HEAVY: Final[frozenset[str]] = frozenset()
+_HEAVY: Final = frozenset({"xtts"})
 
 
 def build(name: str, options: Options) -> Model:
@@ -60,6 +70,8 @@ def build(name: str, options: Options) -> Model:
         raise EngineError(f"there is no engine {name!r}; these are: {', '.join(ENGINES)}")
     try:
         return ENGINES[name](options)
+    except ImportError as error:
+        raise EngineError(f"engine {name!r} needs what is not installed: {error}") from error
     except TypeError as error:
         raise EngineError(f"engine {name!r}: {error}") from error
 

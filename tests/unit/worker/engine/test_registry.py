@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from worker.engine.errors import EngineError
-from worker.engine.registry import ENGINES, EngineSpec, build, needs_process
+from worker.engine.registry import EngineSpec, build, needs_process
 
 CHECKOUT = Path(__file__).parents[4]
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_every_engine_can_be_made_without_options(name):
+@pytest.mark.parametrize("name", ["fake", "espeak"])
+def test_light_engines_can_be_made_without_options(name):
     model = build(name, {})
     model.load()
 
@@ -58,7 +58,7 @@ def test_the_registry_itself_imports_no_engine():
     code = (
         "import sys, worker.engine.registry; "
         "sys.exit(any(name in sys.modules for name in "
-        "('worker.engine.fake', 'worker.engine.espeak', 'espeakng_loader')))"
+        "('worker.engine.fake', 'worker.engine.espeak', 'worker.engine.xtts', 'espeakng_loader')))"
     )
 
     assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=False).returncode == 0

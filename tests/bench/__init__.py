@@ -1,0 +1,1 @@
+"""Benchmarks: programs that measure, never part of a test run."""

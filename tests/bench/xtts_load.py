@@ -1,0 +1,128 @@
+"""How fast and how small a checkpoint of the true size loads: 1.87 GB of random weights.
+
+Run from the repository's root, with coqui-tts at hand, on a disk with 2 GB free:
+
+    python -m tests.bench.xtts_load [--rival] [--directory DIR]
+
+Coqui-tts writes the file, so that it has the true format. Each loader then runs in a process of
+its own; the file is in the page cache, the imports are done. `--rival` lets coqui-tts load too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: Text ids of the published vocabulary.
+TEXT_IDS = 6681
+
+
+@dataclass(frozen=True)
+class Loading:
+    """One loader, from a warm file to a model."""
+
+    seconds: float
+    #: The most memory the process ever held, imports and mapped file included.
+    peak_bytes: int
+
+
+def write(directory: Path) -> None:
+    """Write a checkpoint of the published sizes."""
+    import torch
+    from TTS.tts.models.xtts import Xtts
+
+    ids = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 261, "a": TEXT_IDS - 1}
+    fields = {"added_tokens": [], "model": {"type": "BPE", "vocab": ids, "merges": []}}
+    (directory / "vocab.json").write_text(json.dumps(fields))
+    config = configuration()
+    config.save_json(directory / "config.json")
+    config.model_args.gpt_start_text_token = ids["[START]"]
+    config.model_args.gpt_stop_text_token = ids["[STOP]"]
+    torch.save({"model": Xtts(config).state_dict()}, directory / "model.pth")
+
+
+def configuration() -> Any:
+    """Return the published configuration."""
+    from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+
+    return XttsConfig(
+        model_args=XttsArgs(
+            gpt_layers=30,
+            gpt_n_model_channels=1024,
+            gpt_n_heads=16,
+            gpt_num_audio_tokens=1026,
+            gpt_start_audio_token=1024,
+            gpt_stop_audio_token=1025,
+            gpt_max_audio_tokens=605,
+            gpt_max_text_tokens=402,
+            gpt_number_text_tokens=TEXT_IDS,
+            gpt_use_perceiver_resampler=True,
+            gpt_code_stride_len=1024,
+        )
+    )
+
+
+def load_ours(directory: Path) -> Loading:
+    """Load as a worker does."""
+    from worker.engine.xtts.checkpoint import load
+
+    return measured(lambda: load(directory))
+
+
+def load_coqui(directory: Path) -> Loading:
+    """Load as coqui-tts does."""
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    config = XttsConfig()
+    config.load_json(directory / "config.json")
+    return measured(lambda: Xtts(config).load_checkpoint(config, checkpoint_dir=directory))
+
+
+def measured(work: Callable[[], object]) -> Loading:
+    """Run it, and look at the clock and at what the system says of this process."""
+    start_s = time.perf_counter()
+    kept = work()
+    seconds = time.perf_counter() - start_s
+    status = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert status and (kept is None or kept)
+    return Loading(seconds, int(status[1]) * 1024)
+
+
+def alone(work: Callable[[Path], Any], directory: Path) -> Any:
+    """Run it in a fresh process."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(work, directory).result()
+
+
+def main() -> None:
+    """Write, load, print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rival", action="store_true", help="let coqui-tts load it too")
+    options.add_argument("--directory", type=Path, help="where there is room for the files")
+    given = options.parse_args()
+    loaders = {"voicefarm": load_ours}
+    if given.rival:
+        loaders["coqui-tts"] = load_coqui
+    with tempfile.TemporaryDirectory(dir=given.directory) as name:
+        directory = Path(name)
+        alone(write, directory)
+        size_bytes = (directory / "model.pth").stat().st_size
+        print(f"model.pth: {size_bytes / 1e9:.2f} GB")
+        for loader, work in loaders.items():
+            loading: Loading = alone(work, directory)
+            print(f"{loader:>10}: {loading.seconds:5.2f} s, {loading.peak_bytes / 1e9:.2f} GB peak")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""A real worker with XTTS in an engine process, on a tiny checkpoint: a job becomes a file."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from producer import JobFailed
+from tests.conftest import missing
+
+pytestmark = pytest.mark.service
+
+#: The engine process imports coqui-tts first.
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def models(home: Path) -> Path:
+    """The farm's models, with a tiny checkpoint among them."""
+    if importlib.util.find_spec("TTS") is None:
+        missing("coqui-tts")
+    from tests.unit.worker.engine.xtts.tiny_checkpoint import write_checkpoint
+
+    write_checkpoint(home / "models" / "xtts")
+    return home / "models"
+
+
+def test_jobs_become_files_and_one_that_cannot_be_spoken_fails_alone(models, start_worker, farm):
+    start_worker(engine="auto", device="cpu")
+
+    spoken = [
+        farm.submit("Hello from the farm.", voice="alice"),
+        farm.submit("São 3 horas.", voice="bob", language="pt", speed=1.5),
+        farm.submit("मेरे पास 42 किताबें", language="hi"),
+    ]
+    too_long = farm.submit("a" * 249, voice="alice")
+    unreadable = farm.submit("日本語", language="ja")
+
+    for job in spoken:
+        result = job.result(PATIENCE_S)
+        samples, rate_hz = soundfile.read(result.path)
+        assert rate_hz == 24000
+        assert len(samples) > 1000
+        assert abs(samples).max() > 0.1
+    assert too_long.result(PATIENCE_S).path.exists()
+    with pytest.raises(JobFailed, match="cutlet"):
+        unreadable.result(PATIENCE_S)
+    facts = farm.workers(1.0)["w@test"]
+    assert facts["state"] == "ready"

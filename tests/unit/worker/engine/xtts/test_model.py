@@ -1,0 +1,350 @@
+"""The whole way, from a text to samples, through the engine: what coqui-tts says, and no less."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from worker.engine.engine import Engine  # noqa: E402
+from worker.engine.errors import (  # noqa: E402
+    ChunkFailed,
+    EngineError,
+    EngineOutOfMemory,
+    TakeCancelled,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+from worker.engine.registry import build, needs_process  # noqa: E402
+from worker.engine.request import ChunkRequest, Samples  # noqa: E402
+
+#: Only a broken engine takes so long.
+PATIENCE_S = 60.0
+
+#: Fewer than there are requests, so that rows join and leave.
+SLOTS = 3
+
+RATE_HZ = 24000
+
+TEXTS = {
+    "en": "Hello from the farm.",
+    "pt": "Bom dia a todos, amigos. São 3 horas.",
+    "de": "Guten Tag, wie geht es?",
+}
+
+#: Draws nothing by chance: only the likeliest id stays.
+GREEDY = {"top_k": 1}
+
+
+def chunk(
+    name: object, text: str, language: str = "en", voice: str = "alice", **parameters: Any
+) -> ChunkRequest:
+    return ChunkRequest(str(name), text, language, voice, 7, parameters)
+
+
+@pytest.fixture(scope="module")
+def engines(written_checkpoint) -> Iterator[Callable[..., Engine]]:
+    """Make ready engines; `engines(trims=True)`."""
+    made: list[Engine] = []
+
+    def make(**options: Any) -> Engine:
+        given = {"device": "cpu", "slots": SLOTS, "trims": False, **options}
+        engine = Engine(build("xtts", {"directory": str(written_checkpoint), **given}))
+        made.append(engine)
+        engine.start()
+        engine.ready.result(PATIENCE_S)
+        return engine
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def engine(engines) -> Engine:
+    """One engine on the tiny checkpoint, in full precision; takes are left as they end."""
+    return engines()
+
+
+@pytest.fixture
+def model(written_checkpoint) -> Iterator[Any]:
+    """The model alone, to be stepped by hand."""
+    made = build("xtts", {"directory": str(written_checkpoint), "device": "cpu", "slots": SLOTS})
+    made.load()
+    yield made
+    made.close()
+
+
+def samples_of(engine: Engine, request: ChunkRequest) -> Samples:
+    return engine.submit(request).result(PATIENCE_S).samples
+
+
+def spoken(model: Any, slots: set[int]) -> dict[int, Any]:
+    """Decode until these slots have ended, and return what became of them."""
+    outcomes: dict[int, Any] = {}
+    while slots - outcomes.keys():
+        ended = model.decode()
+        outcomes.update(zip(ended, model.vocode(ended), strict=True))
+    return outcomes
+
+
+def test_texts_become_the_samples_of_coqui_tts(engine, coqui, checkpoint):
+    cases = [
+        (language, voice, speed)
+        for language in TEXTS
+        for voice, speed in (("Alice", 1.0), ("Bob", 1.0), ("Alice", 0.5), ("Bob", 2.0))
+    ]
+
+    futures = [
+        engine.submit(chunk(place, TEXTS[language], language, voice.lower(), speed=speed, **GREEDY))
+        for place, (language, voice, speed) in enumerate(cases)
+    ]
+
+    for (language, voice, speed), future in zip(cases, futures, strict=True):
+        speaker = checkpoint.speakers[voice]
+        expected = coqui.inference(
+            TEXTS[language],
+            language,
+            speaker.latents[None],
+            speaker.embedding[None, :, None],
+            do_sample=False,
+            repetition_penalty=coqui.config.repetition_penalty,
+            speed=speed,
+        )["wav"]
+        found = future.result(PATIENCE_S).samples
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 1e-5
+        assert np.abs(expected).max() > 0.1
+
+
+@pytest.mark.parametrize("mode", ["invariant", "latency"])
+def test_a_take_is_the_same_alone_and_among_many(engines, mode):
+    requests = [
+        chunk(place, text, language, voice, speed=speed)
+        for place, (language, text, voice, speed) in enumerate(
+            [
+                (language, text, voice, speed)
+                for language, text in TEXTS.items()
+                for voice, speed in (("alice", 1.0), ("bob", 1.3))
+            ]
+        )
+    ]
+    engine = engines(mode=mode)
+
+    alone = [samples_of(engine, request) for request in requests]
+    together = [engine.submit(request) for request in requests]
+
+    for one, other in zip(alone, together, strict=True):
+        found = other.result(PATIENCE_S).samples
+        assert found.shape == one.shape
+        assert np.abs(found - one).max() <= (0 if mode == "invariant" else 1e-5)
+
+
+def test_another_seed_says_it_another_way(engine):
+    request = chunk("a", TEXTS["en"])
+
+    takes = [samples_of(engine, replace(request, seed=seed)) for seed in (1, 2, 1)]
+
+    assert np.array_equal(takes[0], takes[2])
+    assert not np.array_equal(takes[0][:5000], takes[1][:5000])
+
+
+def test_the_offer_names_what_the_checkpoint_has(engine, checkpoint):
+    offer = engine.offer()
+
+    voices = {voice.name: voice.revision for voice in offer.voices}
+    alice, bob = (checkpoint.speakers[name].revision for name in ("Alice", "Bob"))
+    assert voices == {"alice": alice, "bob": bob, "default": alice}
+    assert set(checkpoint.config.languages) <= set(offer.languages)
+    assert {"zh", "pt-br"} <= set(offer.languages)
+    assert checkpoint.revision in offer.revision
+    assert (offer.engine, offer.device, offer.slots) == ("xtts", "cpu", SLOTS)
+    assert offer.sample_rate_hz == RATE_HZ
+
+
+def test_whatever_changes_the_samples_changes_the_revision(engines):
+    offers = [
+        engines(**options).offer() for options in ({}, {"precision": "bf16"}, {"mode": "latency"})
+    ]
+
+    assert len({offer.revision for offer in offers}) == len(offers)
+
+
+def test_half_precision_speaks_on_a_processor_too(engines):
+    assert len(samples_of(engines(precision="bf16"), chunk("a", TEXTS["en"]))) > 1000
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        (chunk("a", "Hello", voice="carol"), UnknownVoice, "carol"),
+        (chunk("a", "Hello", "sv"), UnsupportedLanguage, "sv"),
+        (chunk("a", "a" * 500), ChunkFailed, "501 tokens"),
+        (chunk("a", "Hello", temperature=0), ChunkFailed, "temperature"),
+        (chunk("a", "Hello", top_k=-1), ChunkFailed, "top_k"),
+        (chunk("a", "Hello", speed=1e9), ChunkFailed, "speed"),
+    ],
+)
+def test_what_cannot_be_spoken_fails_alone_and_says_why(engine, request_, error, words):
+    good = engine.submit(chunk("good", TEXTS["en"]))
+
+    failure = engine.submit(request_).exception(PATIENCE_S)
+
+    assert type(failure) is error
+    assert words in str(failure)
+    assert good.result(PATIENCE_S).samples.size
+
+
+def test_numbers_that_coqui_tts_cannot_read_harm_nobody(engine):
+    expected = samples_of(engine, chunk("alone", TEXTS["en"]))
+    requests = [
+        chunk("hindi", "मेरे पास 42 किताबें", "hi"),
+        chunk("good", TEXTS["en"]),
+        chunk("czech", "Dne 1. ledna 1989.", "cs"),
+    ]
+
+    futures = [engine.submit(request) for request in requests]
+
+    takes = [future.result(PATIENCE_S).samples for future in futures]
+    assert np.array_equal(takes[1], expected)
+    assert all(take.size for take in takes)
+
+
+def test_a_row_that_leaves_in_the_middle_changes_nothing_for_the_others(engine):
+    expected = samples_of(engine, chunk("alone", TEXTS["de"], "de"))
+
+    gone = engine.submit(chunk("gone", TEXTS["en"], voice="bob"))
+    stays = engine.submit(chunk("stays", TEXTS["de"], "de"))
+    engine.cancel("gone")
+
+    assert np.array_equal(stays.result(PATIENCE_S).samples, expected)
+    # It may have been too quick for us.
+    assert isinstance(gone.exception(PATIENCE_S), TakeCancelled | None)
+
+
+def test_a_released_slot_is_free_for_another(model):
+    request = chunk("a", TEXTS["en"])
+    model.prefill([(0, request)])
+    expected = spoken(model, {0})[0]
+
+    model.prefill([(0, chunk("b", TEXTS["pt"], "pt", "bob"))])
+    model.decode()
+    model.release([0])
+    model.prefill([(0, request)])
+
+    assert np.array_equal(spoken(model, {0})[0], expected)
+
+
+def test_without_rows_there_is_nothing_to_do(model):
+    model.warm_up()
+
+    assert list(model.decode()) == []
+    assert list(model.vocode([])) == []
+    model.release([0, 1])
+
+
+def test_an_end_that_was_cut_off_is_faded_and_no_other(engines, engine, checkpoint):
+    texts = [f"{text} {number}" for text in TEXTS.values() for number in ("one", "two", "three")]
+    requests = [chunk(text, text) for text in texts]
+    whole_s = checkpoint.gpt.max_codes * 1024 / 22050
+
+    left = [samples_of(engine, request) for request in requests]
+    ended = [samples_of(tamed, request) for tamed in [engines(trims=True)] for request in requests]
+
+    was_cut = [len(take) / RATE_HZ > whole_s - 0.01 for take in left]
+    assert len(set(was_cut)) == 2
+    for before, after, is_cut in zip(left, ended, was_cut, strict=True):
+        assert np.array_equal(before[:-120], after[:-120])
+        assert np.array_equal(before[-120:], after[-120:]) is not is_cut
+        assert not is_cut or after[-1] == 0
+
+
+def test_a_tail_that_runs_on_is_cut(model, monkeypatch):
+    speech = torch.cat([torch.ones(RATE_HZ), torch.zeros(RATE_HZ)])
+    monkeypatch.setattr(
+        model._parts.vocoder, "vocode", lambda utterances: [speech] * len(utterances)
+    )
+    model.prefill([(0, chunk("a", TEXTS["en"]))])
+
+    assert len(spoken(model, {0})[0]) == round(1.18 * RATE_HZ)
+
+
+def test_takes_that_do_not_fit_into_memory_together_are_made_one_by_one(model, monkeypatch):
+    vocode = model._parts.vocoder.vocode
+
+    def narrow(utterances: Any) -> Any:
+        if len(utterances) > 1 or utterances[0].speed == 2:
+            raise torch.OutOfMemoryError("no room")
+        return vocode(utterances)
+
+    requests = [chunk(slot, TEXTS["en"], speed=slot + 1) for slot in range(SLOTS)]
+    monkeypatch.setattr(model, "_burst_steps", 100)
+    model.prefill(list(enumerate(requests)))
+    monkeypatch.setattr(model._parts.vocoder, "vocode", narrow)
+
+    takes = spoken(model, set(range(SLOTS)))
+
+    assert isinstance(takes[1], EngineOutOfMemory)
+    assert takes[0].size
+    assert takes[2].size
+
+
+def test_prompts_that_do_not_fit_are_the_engines_to_halve(model, monkeypatch):
+    def full(prompts: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(model._parts.decoder, "prefill", full)
+
+    with pytest.raises(EngineOutOfMemory, match="no room"):
+        model.prefill([(0, chunk("a", TEXTS["en"]))])
+
+
+def test_the_ids_of_a_checked_text_are_not_made_again(model, monkeypatch):
+    request = chunk("a", "A text that nobody else has.")
+    model.check(request)
+
+    monkeypatch.setattr(model._parts.tokenizer._reader, "encode", None)
+    model.prefill([(0, request)])
+
+    assert spoken(model, {0})[0].size
+
+
+def test_what_is_closed_lets_go_of_its_memory(model):
+    decoder = weakref.ref(model._parts.decoder)
+
+    model.close()
+
+    assert decoder() is None
+
+
+def test_a_directory_without_a_checkpoint_is_told_by_its_file(tmp_path):
+    model = build("xtts", {"directory": str(tmp_path), "device": "cpu"})
+
+    with pytest.raises(EngineError, match=r"config\.json"):
+        model.load()
+
+
+def test_what_is_closed_or_not_loaded_says_so(written_checkpoint):
+    model = build("xtts", {"directory": str(written_checkpoint), "device": "cpu"})
+    model.close()
+
+    with pytest.raises(EngineError, match="not loaded"):
+        model.offer()
+
+
+def test_what_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "worker.engine.xtts.model", None)
+
+    with pytest.raises(EngineError, match="needs what is not installed"):
+        build("xtts", {"directory": "anywhere"})
+
+
+def test_it_needs_a_process_of_its_own():
+    assert needs_process("xtts")

@@ -1,0 +1,190 @@
+"""The vocoder gives what coqui-tts gives, whatever it computes at the same time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+# Where torch is missing, nothing below can be imported.
+# ruff: noqa: E402
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from worker.engine.xtts.checkpoint import XttsCheckpoint
+from worker.engine.xtts.hifigan import Generator, Layout
+from worker.engine.xtts.speakers import Speaker
+from worker.engine.xtts.vocoder import HOP_SAMPLES, Utterance, Vocoder
+from worker.engine.xtts.windows import HALO_FRAMES
+
+LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
+
+#: Codes of utterances that fit no window, one window, a few windows, and many.
+LENGTHS = (1, 2, 5, 8, 29, 60, 61, 230)
+
+
+@pytest.fixture(scope="module")
+def vocoder(checkpoint: XttsCheckpoint) -> Vocoder:
+    """A vocoder as a processor uses it."""
+    return Vocoder(checkpoint.vocoder)
+
+
+@pytest.fixture(scope="module")
+def speaker(checkpoint: XttsCheckpoint) -> Speaker:
+    """One of the voices."""
+    return checkpoint.speakers["Alice"]
+
+
+def latents_of(number: int, codes: int, width: int = 64) -> Tensor:
+    """Endlessly many different latents, [codes, width]."""
+    return torch.randn(codes, width, generator=torch.Generator().manual_seed(number))
+
+
+def coqui_samples(coqui: Any, latents: Tensor, speaker: Speaker, speed: float = 1.0) -> Tensor:
+    """What coqui-tts makes of latents, as the last lines of its `Xtts.inference` do it."""
+    latents = latents[None]
+    if speed != 1.0:
+        latents = torch.nn.functional.interpolate(
+            latents.transpose(1, 2), scale_factor=1.0 / speed, mode="linear"
+        ).transpose(1, 2)
+    with torch.inference_mode():
+        return coqui.hifigan_decoder(latents, g=speaker.embedding[None, :, None]).flatten()
+
+
+def off_by(one: Tensor, other: Tensor) -> float:
+    """The largest difference of two takes of the same length."""
+    assert one.shape == other.shape
+    return float((one - other).abs().max())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("codes", LENGTHS)
+def test_samples_are_those_of_coqui(checkpoint, coqui, speaker, layout, codes):
+    latents = latents_of(codes, codes)
+
+    (samples,) = Vocoder(checkpoint.vocoder, layout=layout).vocode([Utterance(latents, speaker)])
+
+    wanted = coqui_samples(coqui, latents, speaker)
+    assert wanted.std() > 0.05
+    assert off_by(samples, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.9, 1.3, 2.0])
+@pytest.mark.parametrize("codes", [3, 37])
+def test_tempo_is_that_of_coqui(vocoder, coqui, speaker, codes, speed):
+    latents = latents_of(codes, codes)
+
+    (samples,) = vocoder.vocode([Utterance(latents, speaker, speed)])
+
+    assert off_by(samples, coqui_samples(coqui, latents, speaker, speed)) < 1e-5
+
+
+def test_an_utterance_of_coqui_itself_becomes_the_same_sound(vocoder, coqui, checkpoint):
+    for name, speaker in checkpoint.speakers.items():
+        entry = coqui.speaker_manager.speakers[name]
+        said = coqui.inference(
+            "it took me quite a long time.", "en", *entry.values(), do_sample=False
+        )
+
+        (samples,) = vocoder.vocode([Utterance(torch.from_numpy(said["gpt_latents"][0]), speaker)])
+
+        assert off_by(samples, torch.from_numpy(said["wav"])) < 1e-5
+
+
+def test_latents_that_a_tempo_leaves_nothing_of_are_silent(vocoder, speaker):
+    (samples,) = vocoder.vocode([Utterance(latents_of(0, 1), speaker, speed=2.0)])
+
+    assert samples.shape == (0,)
+
+
+def test_voices_sound_different(vocoder, checkpoint):
+    latents = latents_of(7, 40)
+
+    alice, bob = vocoder.vocode([Utterance(latents, s) for s in checkpoint.speakers.values()])
+
+    assert off_by(alice, bob) > 0.05
+
+
+def test_one_halo_is_all_that_a_sample_can_see(checkpoint):
+    # In double precision, so that what is left is not rounding.
+    generator = Generator(checkpoint.vocoder, torch.float64, "time")
+    frames = torch.randn(1, 64, 120, dtype=torch.float64)
+    whole = generator(frames, generator.conditions(1))[0, 40 * HOP_SAMPLES : 60 * HOP_SAMPLES]
+
+    def with_halo(halo: int) -> Tensor:
+        samples = generator(frames[:, :, 40 - halo : 60 + halo], generator.conditions(1))
+        return samples[0, halo * HOP_SAMPLES : -halo * HOP_SAMPLES]
+
+    assert off_by(with_halo(HALO_FRAMES), whole) < 1e-14
+    assert off_by(with_halo(HALO_FRAMES - 2), whole) > 1e-14
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_windows_are_as_good_as_the_whole(checkpoint, speaker, layout):
+    utterance = Utterance(latents_of(1, 150), speaker)
+
+    (windowed,) = Vocoder(checkpoint.vocoder, layout=layout, widths=[64]).vocode([utterance])
+    (whole,) = Vocoder(checkpoint.vocoder, layout=layout, widths=[5000]).vocode([utterance])
+
+    assert off_by(windowed, whole) < 1e-6
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    rows=st.integers(1, 4),
+    layout=st.sampled_from(LAYOUTS),
+)
+def test_a_take_is_the_same_bit_for_bit_alone_and_among_others(checkpoint, lengths, rows, layout):
+    vocoder = Vocoder(checkpoint.vocoder, rows=rows, layout=layout, widths=[32, 48])
+    voices = list(checkpoint.speakers.values())
+    utterances = [
+        Utterance(latents_of(number, codes), voices[number % 2], 1.0 + 0.3 * (number % 3))
+        for number, codes in enumerate(lengths)
+    ]
+
+    together = vocoder.vocode(utterances)
+
+    for samples, utterance in zip(together, utterances, strict=True):
+        (alone,) = vocoder.vocode([utterance])
+        assert torch.equal(samples, alone)
+
+
+def test_half_precision_stays_near_full_precision(checkpoint, vocoder, speaker):
+    utterance = Utterance(latents_of(3, 50), speaker)
+
+    (full,) = vocoder.vocode([utterance])
+    (half,) = Vocoder(checkpoint.vocoder, dtype=torch.bfloat16, layout="channels_last").vocode(
+        [utterance]
+    )
+
+    assert half.dtype == torch.float32
+    assert off_by(half, full) < 0.1 * full.std()
+
+
+def test_a_voice_is_known_by_its_revision(vocoder, speaker):
+    latents = latents_of(4, 20)
+    (before,) = vocoder.vocode([Utterance(latents, speaker)])
+
+    changed = Speaker.of(speaker.latents, -speaker.embedding)
+    (after,) = vocoder.vocode([Utterance(latents, changed)])
+
+    assert changed.revision != speaker.revision
+    assert off_by(before, after) > 0.05
+
+
+def test_windows_that_would_be_all_halo_are_refused(checkpoint):
+    with pytest.raises(ValueError, match="26 frames would be all halo"):
+        Vocoder(checkpoint.vocoder, widths=[26, 64])
+
+
+def test_warming_up_changes_nothing(checkpoint, vocoder, speaker):
+    utterance = Utterance(latents_of(5, 33), speaker)
+    warm = Vocoder(checkpoint.vocoder)
+
+    warm.warm_up()
+
+    assert torch.equal(warm.vocode([utterance])[0], vocoder.vocode([utterance])[0])

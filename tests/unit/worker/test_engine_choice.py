@@ -1,0 +1,52 @@
+"""From settings to the spec of an engine: which one `auto` is, and what reaches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worker.config import WorkerSettings
+from worker.engine_choice import engine_spec
+
+
+@pytest.fixture
+def xtts_files(home: Path) -> Path:
+    """A directory that looks like a checkpoint."""
+    directory = home / "models" / "xtts"
+    directory.mkdir(parents=True)
+    (directory / "model.pth").touch()
+    return directory
+
+
+def test_by_itself_a_worker_speaks_with_espeak(home):
+    assert engine_spec(WorkerSettings(home=home)).name == "espeak"
+
+
+def test_by_itself_a_worker_takes_xtts_where_its_files_are(home, xtts_files):
+    spec = engine_spec(WorkerSettings(home=home))
+
+    assert spec.name == "xtts"
+    assert spec.options["directory"] == str(xtts_files)
+
+
+def test_a_named_engine_is_taken_whatever_files_there_are(home, xtts_files):
+    assert engine_spec(WorkerSettings(home=home, engine="espeak")).name == "espeak"
+    assert engine_spec(WorkerSettings(home=home, engine="fake")).name == "fake"
+
+
+def test_xtts_gets_its_settings_and_as_many_rows_as_the_scheduler_fills(home):
+    settings = WorkerSettings(
+        home=home, engine="xtts", device="cpu", precision="fp16", mode="latency", slots=12
+    )
+
+    spec = engine_spec(settings)
+
+    assert spec.slots == 12
+    assert spec.options == {
+        "directory": str(home / "models" / "xtts"),
+        "device": "cpu",
+        "precision": "fp16",
+        "mode": "latency",
+        "slots": 12,
+    }

@@ -1,0 +1,1 @@
+"""XTTS-v2 on one device: checkpoint, tokens, conditioning, decoder, sampling, vocoder."""

@@ -1,0 +1,107 @@
+"""Attention of one new token per row over what that row has in the cache, and no more.
+
+Every way below writes the new key and value into the cache, then attends to all positions up
+to and with them. Shapes are the same for all: `qkv` [rows, 3 D]; `keys` and `values`
+[at least rows, heads, positions, head_dim]; `positions` [rows], where the new token goes;
+the result is [rows, D].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+#: The lowest compute capability that Triton's compiler supports in full.
+TRITON_CAPABILITY: Final = (8, 0)
+
+#: (qkv, keys, values, positions) -> mixed values.
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def has_triton(device: torch.device) -> bool:
+    """Tell whether the kernels of `kernels.py` run on `device`."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TRITON_CAPABILITY:
+        return False
+    return find_spec("triton") is not None
+
+
+def attend_live(qkv: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+    """Read each row's live positions, row by row: for the CPU.
+
+    A row is computed in shapes that depend on its own length alone, so its bits do not depend
+    on its neighbours. It looks at `positions` on the host, so no graph can hold it.
+    """
+    queries = _write(qkv, keys, values, positions)
+    mixed = torch.empty_like(queries)
+    for row, position in enumerate(positions.tolist()):
+        mixed[row] = scaled_dot_product_attention(
+            queries[row], keys[row, :, : position + 1], values[row, :, : position + 1]
+        )
+    return mixed.flatten(1)
+
+
+def attend_within(window: int) -> Attend:
+    """Return a way that reads `window` positions of every row: for GPUs without Triton.
+
+    All `positions` must be below `window`. A row's bits depend on its length and the window,
+    in fixed shapes, so that a graph can hold it.
+    """
+
+    def attend(qkv: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        queries = _write(qkv, keys, values, positions)
+        rows = qkv.shape[0]
+        live = torch.arange(window, device=qkv.device) <= positions[:, None]
+        mixed = scaled_dot_product_attention(
+            queries,
+            keys[:rows, :, :window],
+            values[:rows, :, :window],
+            attn_mask=live[:, None, None],
+        )
+        return mixed.flatten(1)
+
+    return attend
+
+
+def _write(qkv: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+    """Put the new keys and values in their places; return the queries [rows, heads, 1, dim]."""
+    heads, head_dim = keys.shape[1], keys.shape[3]
+    query, key, value = qkv.view(-1, 3, heads, head_dim).unbind(1)
+    rows = torch.arange(qkv.shape[0], device=qkv.device)
+    keys[rows, :, positions] = key
+    values[rows, :, positions] = value
+    return query.unsqueeze(2)
+
+
+def kernel_error(
+    device: torch.device, dtype: torch.dtype, *, rows: int = 33, heads: int = 16
+) -> float:
+    """Return how far the Triton kernel is from float64 arithmetic on the same inputs.
+
+    The greatest difference over outputs of scale one, over rows of all lengths; infinite if
+    the cache was not written exactly. About 1e-6 is right in float32, 1e-3 in half precision.
+    """
+    from .kernels import attend
+
+    capacity, head_dim = 1040, 64
+    generator = torch.Generator(device).manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, device=device).to(dtype)
+
+    qkv = normal(rows, 3 * heads * head_dim)
+    keys, values = (normal(rows + 1, heads, capacity, head_dim) for _ in range(2))
+    # Powers of two and their neighbours, where a block ends, lie among these.
+    lengths = torch.linspace(0, capacity - 1, rows).long()
+    lengths[: min(rows, 8)] = torch.tensor([0, 1, 63, 64, 65, 127, 128, 129])[:rows]
+    positions = lengths.to(device)
+    wide_keys, wide_values = keys.double(), values.double()
+    expected = attend_within(capacity)(qkv.double(), wide_keys, wide_values, positions)
+    found = attend(qkv, keys, values, positions)
+    if not (torch.equal(keys.double(), wide_keys) and torch.equal(values.double(), wide_values)):
+        return float("inf")
+    return float((found.double() - expected).abs().max())

@@ -1,0 +1,17 @@
+"""What can be wrong with a directory of model files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import EngineError
+
+
+class CheckpointError(EngineError):
+    """A file of the checkpoint cannot be used. Names the file and what is wrong in it."""
+
+    reason = "bad_checkpoint"
+
+    def __init__(self, file: Path, fault: str) -> None:
+        super().__init__(f"{file}: {fault}")
+        self.file = file
