@@ -66,6 +66,8 @@ class FarmCelery(Celery):  # type: ignore[misc]
     """A Celery app that talks to the given URL alone and is nobody's current app."""
 
     backend_cls = "disabled"
+    #: By its name: a client that only reads the ledger never loads it.
+    amqp_cls = "producer.transport:AMQP"
 
     def __init__(self, main: str, url: str, **options: Any) -> None:
         self.farm_url = url

@@ -6,6 +6,7 @@ The ledger, the CLI, Flower, the metrics and the reports all use these words.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 
 class JobState(StrEnum):
@@ -49,6 +50,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 
+@cache
 def may_follow(target: JobState) -> tuple[JobState, ...]:
     """Return the states from which `target` may be entered, in declaration order."""
     return tuple(state for state in JobState if target in TRANSITIONS[state])

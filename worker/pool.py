@@ -155,4 +155,6 @@ class TaskPool(BasePool):  # type: ignore[misc]
             finally:
                 with self._changed:
                     self._busy -= 1
-                    self._changed.notify_all()
+                    # Only a stop waits for this; every idle thread would wake up in vain.
+                    if self._stopping:
+                        self._changed.notify_all()

@@ -104,7 +104,7 @@ def measure(
         run.warm_up(list(islice(texts, WARM_UP_JOBS)))
         burst = run.burst(list(islice(texts, load.queued)), load.drained)
         latencies_s = run.steady(_paced(islice(texts, load.steady), load.steady_per_s))
-    latencies_ms = [latency_s * 1000 for latency_s in latencies_s]
+    latencies_ms = [round(latency_s * 1000, 3) for latency_s in latencies_s]
     return Measurement(contender.name, number, burst, latencies_ms)
 
 

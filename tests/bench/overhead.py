@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     report = Report(measurements, StockCelery.name)
     if options.json:
         command = " ".join(["python -m tests.bench.overhead", *arguments])
-        options.json.write_text(json.dumps(report.record(load, command, server), indent=1) + "\n")
+        options.json.write_text(json.dumps(report.record(load, command, server)) + "\n")
     print(report.table())
     print()
     targets = report.targets()

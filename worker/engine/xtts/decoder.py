@@ -85,18 +85,7 @@ class Decoder:
             dtype=weights.dtype,
             device=device,
         )
-        self._add_norm = transformer.add_norm
-        self._windows: tuple[int, ...] = (weights.positions,)
-        self._attend: Callable[[int], Attend] = attend_within
-        if triton and has_triton(device):
-            from . import kernels
-
-            self._add_norm = kernels.add_norm
-            self._attend = lambda _: kernels.attend
-        elif device.type == "cpu":
-            self._attend = lambda _: attend_live
-        elif not invariant:
-            self._windows = (*(w for w in _WINDOWS if w < weights.positions), weights.positions)
+        self._choose_kernels(triton=triton, invariant=invariant)
         self._buckets = (slots,) if invariant else (*(b for b in _BUCKETS if b < slots), slots)
         recorder = Graphs(device, enabled=graphs)
         self._steps = {
@@ -108,6 +97,22 @@ class Decoder:
         self._running: dict[int, _Ticket] = {}
         self._lengths: dict[int, int] = {}
         self._reports: deque[_Report] = deque()
+
+    def _choose_kernels(self, *, triton: bool, invariant: bool) -> None:
+        """Take the fastest way of the device to attend, and the windows that it needs."""
+        device, positions = self._weights.device, self._weights.positions
+        self._add_norm = transformer.add_norm
+        self._windows: tuple[int, ...] = (positions,)
+        self._attend: Callable[[int], Attend] = attend_within
+        if triton and has_triton(device):
+            from . import kernels
+
+            self._add_norm = kernels.add_norm
+            self._attend = lambda _: kernels.attend
+        elif device.type == "cpu":
+            self._attend = lambda _: attend_live
+        elif not invariant:
+            self._windows = (*(w for w in _WINDOWS if w < positions), positions)
 
     @torch.inference_mode()
     def prefill(self, prompts: Sequence[Prompt]) -> None:
