@@ -54,7 +54,10 @@ class Model(Protocol):
         """Tell what can be asked for. Valid once loaded."""
 
     def check(self, request: ChunkRequest) -> None:
-        """Raise `UnknownVoice` or `UnsupportedLanguage`. Thread-safe, cheap."""
+        """Raise `UnknownVoice`, `UnsupportedLanguage` or `ChunkFailed` for what cannot be spoken.
+
+        Thread-safe, and off the engine's thread: a model may prepare the request here.
+        """
 
     def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
         """Give each request its slot and prepare it for decoding.
