@@ -80,7 +80,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--rounds", type=int, default=3, help="how often each is measured (%(default)s)")
     add("--queued", type=int, default=10_000, help="jobs queued at once (%(default)s)")
-    add("--jobs", type=int, default=1_500, help="how many of them are run (%(default)s)")
+    add("--jobs", type=int, default=1_000, help="how many of them are run (%(default)s)")
     add("--steady", type=int, default=100, help="jobs submitted one by one (%(default)s)")
     add("--rate", type=float, default=50.0, help="of these, how many a second (%(default)s)")
     add("--concurrency", type=int, default=64, help="task threads of a worker (%(default)s)")
