@@ -57,6 +57,8 @@ class SpeechResult:
     samples: int
     size_bytes: int
     sha256: str
+    #: Why the job is `suspicious`, empty if it is `done`.
+    doubt: str = ""
 
 
 class Job:
@@ -106,6 +108,7 @@ class Job:
             samples=row.samples,
             size_bytes=row.size_bytes,
             sha256=row.sha256,
+            doubt=row.detail,
         )
 
     @property

@@ -79,6 +79,11 @@ class JobRow:
     samples: int = 0
     size_bytes: int = 0
     sha256: str = ""
+    #: Takes that were thrown away for another one, seconds of run-on tails that were cut off,
+    #: and chunks that met the model's limit.
+    retakes: int = 0
+    trimmed_s: float = 0.0
+    truncated: int = 0
     cancel_requested: bool = False
 
     @property
@@ -98,10 +103,14 @@ class JobRow:
             if name.startswith("at:")
         }
         texts = ("node", "reason", "detail", "key", "file", "sha256")
-        counts = ("attempts", "chunks", "chunks_done", "sample_rate_hz", "samples", "size_bytes")
+        counts = (
+            *("attempts", "chunks", "chunks_done", "sample_rate_hz", "samples", "size_bytes"),
+            *("retakes", "truncated"),
+        )
+        seconds = ("audio_s", "duration_s", "trimmed_s")
         known: dict[str, Any] = {name: fields.get(name, "") for name in texts}
         known |= {name: int(fields.get(name, 0)) for name in counts}
-        known |= {name: float(fields.get(name, 0)) for name in ("audio_s", "duration_s")}
+        known |= {name: float(fields.get(name, 0)) for name in seconds}
         return cls(
             id=job_id,
             state=JobState(fields["state"]),

@@ -72,10 +72,15 @@ class Attempt:
             raise TakeCancelled("the job was cancelled")
 
     def done(self, entry: Entry, chunks: int) -> None:
-        """Enter `done` with the facts of the file and how many chunks it has."""
+        """Enter `done`, or `suspicious`, with the facts of the file and how many chunks it has."""
         file = entry.manifest
+        guarding = file.guarding
         self._change(
-            JobState.DONE,
+            JobState.SUSPICIOUS if guarding.doubts else JobState.DONE,
+            detail=guarding.words,
+            retakes=guarding.retakes,
+            trimmed_s=guarding.trimmed_s,
+            truncated=guarding.truncated,
             file=entry.path,
             key=file.content_key,
             chunks=chunks,

@@ -31,6 +31,11 @@ class WorkerSettings(ProducerSettings):
         description="How `xtts` batches. `invariant`: a take has the same samples whatever is "
         "spoken beside it. `latency`: few rows are faster.",
     )
+    guard: bool = Field(
+        default=True,
+        description="Whether `xtts` takes a chunk again, twice at most, when its length does not "
+        "fit its text.",
+    )
     engine_process: Literal["auto", "own", "inline"] = Field(
         default="auto",
         description="Where the engine runs: in a process of its `own`, `inline` in the Celery "
@@ -78,4 +83,5 @@ class WorkerSettings(ProducerSettings):
     )
     fake_fail_on: str = Field(default="", description="Fake engine: text that fails its chunk.")
     fake_abort_on: str = Field(default="", description="Fake engine: text that kills its process.")
+    fake_ramble_on: str = Field(default="", description="Fake engine: text that is rambled.")
     fake_hang_on: str = Field(default="", description="Fake engine: text that hangs its process.")

@@ -30,6 +30,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
             "device": settings.device,
             "precision": settings.precision,
             "mode": settings.mode,
+            "guarded": settings.guard,
             # It takes their memory when it loads.
             "slots": settings.slots,
         }
@@ -43,6 +44,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
             "fail_on": settings.fake_fail_on,
             "abort_on": settings.fake_abort_on,
             "hang_on": settings.fake_hang_on,
+            "ramble_on": settings.fake_ramble_on,
         }
     return EngineSpec(
         name=name,

@@ -15,6 +15,50 @@ from producer.version import VERSION
 #: Raised when a field changes its meaning; a new field alone does not need it.
 MANIFEST_VERSION: Final = 1
 
+#: How many doubts are told to a person; the manifest has them all.
+SHOWN_DOUBTS: Final = 3
+
+
+class Doubt(BaseModel):
+    """One chunk whose audio has the wrong length for its text, whatever seed was tried."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Its place in the job, from 1.
+    chunk: int
+    duration_s: float
+    #: The lengths between which nobody would doubt.
+    shortest_s: float
+    longest_s: float
+    #: True if the model met its limit before it had come to an end.
+    truncated: bool
+
+    def __str__(self) -> str:
+        usual = f"{self.shortest_s:.1f} to {self.longest_s:.1f} s are usual"
+        cut = ", cut off at the model's limit" if self.truncated else ""
+        return f"chunk {self.chunk}: {self.duration_s:.1f} s, {usual}{cut}"
+
+
+class Guarding(BaseModel):
+    """What was done against a model that rambles, and what is left to doubt."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Takes that were thrown away for another one.
+    retakes: int = 0
+    #: Seconds of tails without speech that were cut off.
+    trimmed_s: float = 0.0
+    #: Chunks that met the model's limit before they had come to an end.
+    truncated: int = 0
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The doubts as a person reads them; empty if there is none."""
+        shown = "; ".join(map(str, self.doubts[:SHOWN_DOUBTS]))
+        left = len(self.doubts) - SHOWN_DOUBTS
+        return f"{shown}; and {left} more" if left > 0 else shown
+
 
 class Facts(BaseModel):
     """What the task knows of a job, and the store cannot measure."""
@@ -29,6 +73,7 @@ class Facts(BaseModel):
     job: dict[str, JsonValue]
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
+    guarding: Guarding = Guarding()
 
 
 class Manifest(Facts):

@@ -7,14 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from producer.job import AnyJob
 
 from .engine.errors import TakeCancelled
-from .engine.request import ChunkRequest, Take
-from .engine.service import SpeechEngine
-from .manifest import Facts
+from .engine.request import ChunkRequest
+from .guard import Guard, Judged
+from .manifest import Doubt, Facts, Guarding
 from .speech import SpeechPlan
 from .store import Entry
 
@@ -36,18 +37,17 @@ def render(
 ) -> Entry:
     """Speak `plan` into the store. A claim of its key is renewed with every take."""
     offer = station.engine.offer()
-    waited_s, computed_s, audio_s = 0.0, 0.0, 0.0
+    heard = _Heard()
     with station.store.stage(plan.key, job.output, offer.sample_rate_hz) as staged:
-        rendition = Rendition(station.engine, plan.chunks, ahead=AHEAD_BATCHES * offer.slots)
+        guard = Guard(station.engine, guarded=offer.guarded)
+        rendition = Rendition(guard, plan.chunks, ahead=AHEAD_BATCHES * offer.slots)
         settle()
         attempt.when_cancelled(rendition.cancel)
-        for done, take in enumerate(rendition.takes(), start=1):
-            staged.write(take.samples, take.sample_rate_hz)
-            waited_s = max(waited_s, take.waited_s)
-            computed_s += take.computed_s
-            audio_s += take.duration_s
+        for judged in rendition.takes():
+            staged.write(judged.take.samples, judged.take.sample_rate_hz)
+            heard.add(judged)
             if len(plan.chunks) > 1:
-                attempt.progress(len(plan.chunks), done, audio_s)
+                attempt.progress(len(plan.chunks), heard.chunks, heard.audio_s)
                 station.claims.renew(plan.key)
         return staged.commit(
             Facts(
@@ -55,8 +55,51 @@ def render(
                 model_revision=offer.revision,
                 created_at=time.time(),
                 job=job.model_dump(mode="json"),
-                timings_s={"waited": waited_s, "computed": computed_s},
+                timings_s={"waited": heard.waited_s, "computed": heard.computed_s},
+                guarding=heard.guarding(),
             )
+        )
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What has been heard of a job so far."""
+
+    chunks: int = 0
+    audio_s: float = 0.0
+    waited_s: float = 0.0
+    computed_s: float = 0.0
+    retakes: int = 0
+    trimmed_s: float = 0.0
+    truncated: int = 0
+    doubts: list[Doubt] = field(default_factory=list)
+
+    def add(self, judged: Judged) -> None:
+        take = judged.take
+        self.chunks += 1
+        self.audio_s += take.duration_s
+        self.waited_s = max(self.waited_s, take.waited_s)
+        self.computed_s += sum(one.computed_s for one in judged.takes)
+        self.retakes += judged.retakes
+        self.trimmed_s += take.trimmed_s
+        self.truncated += take.truncated
+        if judged.is_doubtful and judged.band is not None:
+            self.doubts.append(
+                Doubt(
+                    chunk=self.chunks,
+                    duration_s=round(take.duration_s, 3),
+                    shortest_s=round(judged.band.shortest_s, 3),
+                    longest_s=round(judged.band.longest_s, 3),
+                    truncated=take.truncated,
+                )
+            )
+
+    def guarding(self) -> Guarding:
+        return Guarding(
+            retakes=self.retakes,
+            trimmed_s=round(self.trimmed_s, 3),
+            truncated=self.truncated,
+            doubts=tuple(self.doubts),
         )
 
 
@@ -66,24 +109,24 @@ class Rendition:
     `takes` is read by one thread, `cancel` may be called by any.
     """
 
-    def __init__(self, engine: SpeechEngine, chunks: Sequence[ChunkRequest], ahead: int) -> None:
-        self._engine = engine
+    def __init__(self, guard: Guard, chunks: Sequence[ChunkRequest], ahead: int) -> None:
+        self._guard = guard
         self._left = deque(chunks)
         self._ahead_limit = ahead
-        self._ahead: deque[tuple[ChunkRequest, Future[Take]]] = deque()
+        self._ahead: deque[tuple[ChunkRequest, Future[Judged]]] = deque()
         self._lock = threading.Lock()
         self._cancelled = False
         self._ask()
 
-    def takes(self) -> Iterator[Take]:
+    def takes(self) -> Iterator[Judged]:
         """Yield the takes in the order of the text; the first failure ends them all."""
         try:
             while self._ahead:
-                take = self._ahead[0][1].result()
+                judged = self._ahead[0][1].result()
                 with self._lock:
                     self._ahead.popleft()
                 self._ask()
-                yield take
+                yield judged
         finally:
             # After a failure the rest is of no use to anybody.
             self._withdraw()
@@ -100,10 +143,10 @@ class Rendition:
                 raise TakeCancelled("the job was cancelled")
             while self._left and len(self._ahead) < self._ahead_limit:
                 request = self._left.popleft()
-                self._ahead.append((request, self._engine.submit(request)))
+                self._ahead.append((request, self._guard.submit(request)))
 
     def _withdraw(self) -> None:
         with self._lock:
             pending = [request.id for request, future in self._ahead if not future.done()]
         for request_id in pending:
-            self._engine.cancel(request_id)
+            self._guard.cancel(request_id)

@@ -10,6 +10,7 @@ from producer.languages import chunk_limit_chars
 from producer.queues import Priority
 from producer.text import split
 
+from . import pace
 from .engine.errors import UnknownVoice
 from .engine.model import ModelOffer
 from .engine.request import ChunkRequest
@@ -39,6 +40,7 @@ def plan_speech(attempt_id: str, job: AnyJob, offer: ModelOffer) -> SpeechPlan:
         "engine": offer.engine,
         "model": offer.revision,
         "voice": voice.revision,
+        "guard": pace.REVISION if offer.guarded else None,
         **job.take_parameters(),
     }
     texts = [chunk.strip() for chunk in split(job.text, chunk_limit_chars(job.language))]

@@ -20,6 +20,7 @@ from .engine.lifecycle import Facts, Lifecycle, Phase
 from .engine.model import ModelOffer
 from .engine.promises import Promises
 from .engine.registry import EngineSpec
+from .engine.request import Sound
 from .engine.scheduler import reserve_of
 from .host import Host
 from .roster import Roster
@@ -176,8 +177,9 @@ class Watch:
         if message["left"]:
             return
         samples = np.frombuffer(self._audio.pop(request_id), np.float32)
+        sound = Sound(samples, message["trimmed_s"], message["truncated"])
         self._leave(request_id)
-        self._promises.keep(request_id, samples, message["rate"], message["computed_s"])
+        self._promises.keep(request_id, sound, message["rate"], message["computed_s"])
 
     def _fail(self, request_id: str, error: EngineError) -> None:
         self._leave(request_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..state import JobState
 from .options import Command, usage_error
 from .output import Output
 from .records import facts_of, failure_of
@@ -45,6 +46,8 @@ class Delivery:
             if path is not None:
                 facts = facts_of(row, self.farm.volumes) | {"path": str(path)}
                 self.output.data(facts, str(path))
+            if row.state is JobState.SUSPICIOUS:
+                self.output.note(f"job {row.id} is suspicious: {row.detail}")
             return
         if self.output.as_json:
             self.output.data(facts_of(row, self.farm.volumes), "")

@@ -24,6 +24,9 @@ def facts_of(row: JobRow, volumes: Volumes) -> dict[str, Any]:
         "attempts": row.attempts,
         "chunks": row.chunks or None,
         "chunks_done": row.chunks_done,
+        "retakes": row.retakes,
+        "trimmed_s": row.trimmed_s,
+        "truncated": row.truncated,
         "times": {state.value: at_s for state, at_s in row.times.items()},
         "path": str(volumes.locate(row.file)) if row.file else None,
         "duration_s": row.duration_s or None,
@@ -70,6 +73,12 @@ def lines_of(row: JobRow, listening: bool) -> list[str]:
         )
     if row.attempts > 1:
         lines.append(f"attempts  {row.attempts}")
+    if row.retakes:
+        lines.append(f"retakes   {row.retakes}")
+    if row.trimmed_s:
+        lines.append(f"trimmed   {row.trimmed_s:.1f} s of tails without speech")
+    if row.state is JobState.SUSPICIOUS:
+        lines.append(f"doubt     {row.detail}")
     if row.reason:
         lines.append(f"reason    {row.reason}: {row.detail}")
     if not row.state.is_final and not listening:

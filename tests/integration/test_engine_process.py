@@ -74,6 +74,15 @@ def test_it_says_the_same_as_an_engine_in_this_process(engines, name):
     inline.close()
 
 
+def test_what_was_done_to_the_end_of_a_take_is_told_across(engines):
+    engine = engines(ramble_on="well")
+
+    takes = [engine.submit(chunk(text, text)).result(PATIENCE_S) for text in ("oh", "oh well")]
+
+    assert [take.truncated for take in takes] == [False, True]
+    assert engine.offer().guarded
+
+
 def test_takes_larger_than_the_ring_come_in_pieces(engines):
     requests = [chunk(number, "A rather long text. " * 20) for number in range(8)]
     small = engines(ring_bytes=10_000)

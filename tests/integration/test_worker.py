@@ -208,6 +208,25 @@ def test_a_chunk_that_fails_ends_its_job_with_the_reason_and_no_other(start_work
     assert good.wait(30) is JobState.DONE
 
 
+def test_a_job_whose_audio_stays_doubtful_is_suspicious_and_says_why(start_worker, farm):
+    start_worker(fake_ramble_on="well, well")
+    text = "A fine line. " * 20 + "Well, well, well, and so on."
+
+    jobs = [farm.submit(text), farm.submit(text)]
+    good = farm.submit("A fine line.")
+
+    for job in jobs:
+        # The second finds the file of the first, and the doubt with it.
+        assert job.wait(30) is JobState.SUSPICIOUS
+        result, row = job.result(0), job.row()
+        assert result.path.exists()
+        assert result.doubt == row.detail
+        assert row.detail.startswith("chunk 2: ")
+        assert (row.retakes, row.truncated) == (2, 1)
+    assert good.result(30).doubt == ""
+    assert good.status is JobState.DONE
+
+
 def test_a_job_of_an_unknown_schema_version_fails_with_that_reason(start_worker, farm, client):
     job = farm.submit("from the future")
     spec = json.loads(client.hget(job_key(job.id), "spec"))

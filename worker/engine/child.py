@@ -125,6 +125,8 @@ class EngineChild:
                     "left": len(left),
                     "rate": take.sample_rate_hz,
                     "computed_s": take.computed_s,
+                    "trimmed_s": take.trimmed_s,
+                    "truncated": take.truncated,
                 }
             )
             if not left:

@@ -16,7 +16,7 @@ from .errors import ChunkFailed, EngineClosed, EngineError, EngineOutOfMemory, T
 from .lifecycle import Facts, Lifecycle, OnPhase, OnRoom, Phase
 from .model import Model, ModelOffer
 from .promises import Promises
-from .request import ChunkRequest, Samples, Take
+from .request import ChunkRequest, Sound, Take
 from .scheduler import Scheduler, reserve_of
 
 logger = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ class Engine:
             self._end_row(rows[0][1].id, failure)
         return rows[:kept]
 
-    def _deliver(self, slots: Sequence[int], outcomes: Sequence[Samples | Exception]) -> None:
+    def _deliver(self, slots: Sequence[int], outcomes: Sequence[Sound | Exception]) -> None:
         for slot, outcome in zip(slots, outcomes, strict=True):
             with self._work:
                 request = self._scheduler.finish(slot)

@@ -14,7 +14,7 @@ from typing import Final
 from .errors import EngineError, UnknownVoice, UnsupportedLanguage
 from .espeak_speaker import EspeakSpeaker
 from .model import ModelOffer, ModelVoice
-from .request import ChunkRequest, Samples
+from .request import ChunkRequest, Samples, Sound
 
 #: The tempo of speed 1, in words per minute.
 NORMAL_WPM: Final = 175
@@ -95,7 +95,7 @@ class EspeakModel:
         """Return the row that has been here longest."""
         return list(self._rows)[:1]
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Samples | Exception]:
+    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
         """Speak the rows."""
         return [self._outcome(self._rows.pop(slot)) for slot in slots]
 
@@ -109,9 +109,9 @@ class EspeakModel:
         if self._speaker is not None:
             self._speaker.close()
 
-    def _outcome(self, request: ChunkRequest) -> Samples | Exception:
+    def _outcome(self, request: ChunkRequest) -> Sound | Exception:
         try:
-            return self._speak(request)
+            return Sound(self._speak(request))
         except EngineError as error:
             return error
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import ChunkFailed, EngineError, EngineOutOfMemory, UnknownVoice, UnsupportedLanguage
 from .model import ModelOffer, ModelVoice
-from .request import ChunkRequest, Samples
+from .request import ChunkRequest, Samples, Sound
 
 #: Of all takes.
 SAMPLE_RATE_HZ: Final = 24000
@@ -34,6 +34,9 @@ AMPLITUDE: Final = 0.3
 
 #: A note may be this much out of tune, by its seed. [semitones]
 DETUNE_SEMITONES: Final = 0.3
+
+#: How often a rambling model repeats itself.
+RAMBLINGS: Final = 5
 
 #: A pentatonic scale over two octaves: whatever the text, it does not hurt. [semitones]
 _SCALE: Final = np.array([0, 2, 4, 7, 9, 12, 14, 16, 19, 21])
@@ -64,6 +67,8 @@ class FakeOptions:
     fail_on: str = ""
     abort_on: str = ""
     hang_on: str = ""
+    #: A chunk whose text has this in it is rambled: five times over, up to the model's limit.
+    ramble_on: str = ""
     #: Every take is the same moment of silence: the engine doing nothing, to measure the rest.
     silent: bool = False
     languages: Sequence[str] = _LANGUAGES
@@ -100,6 +105,7 @@ class FakeModel:
             slots=self._options.slots,
             languages=tuple(self._options.languages),
             voices=tuple(ModelVoice(name, f"{REVISION}+{name}") for name in VOICES_HZ),
+            guarded=bool(self._options.ramble_on),
         )
 
     def check(self, request: ChunkRequest) -> None:
@@ -132,7 +138,7 @@ class FakeModel:
             self._left_s[slot] -= options.burst_s
         return [slot for slot, left_s in self._left_s.items() if left_s <= 0]
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Samples | Exception]:
+    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
         """Return the tones of ended rows."""
         requests = [self._rows[slot] for slot in slots]
         self.release(slots)
@@ -153,10 +159,12 @@ class FakeModel:
         while _has(text, self._options.hang_on):
             self._sleep(60.0)
 
-    def _audio(self, request: ChunkRequest) -> Samples | Exception:
+    def _audio(self, request: ChunkRequest) -> Sound | Exception:
         if _has(request.text, self._options.fail_on):
             return ChunkFailed(f"the text has {self._options.fail_on!r} in it")
-        return _SILENCE if self._options.silent else tones(request)
+        if _has(request.text, self._options.ramble_on):
+            return Sound(np.tile(tones(request), RAMBLINGS), truncated=True)
+        return Sound(_SILENCE if self._options.silent else tones(request))
 
 
 def tones(request: ChunkRequest) -> Samples:

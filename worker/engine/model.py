@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from .request import ChunkRequest, Samples
+from .request import ChunkRequest, Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class ModelOffer:
     slots: int
     languages: tuple[str, ...]
     voices: tuple[ModelVoice, ...]
+    #: True if it draws its speech by chance, so that a take's length must be looked at.
+    guarded: bool = False
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:
@@ -69,7 +71,7 @@ class Model(Protocol):
     def decode(self) -> Sequence[int]:
         """Advance every prefilled row by one burst; return the slots that have ended."""
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Samples | Exception]:
+    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
         """Return the audio of ended rows, in order, or what went wrong with that row alone."""
 
     def release(self, slots: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .errors import EngineError, TakeCancelled
 from .lifecycle import Facts
-from .request import Samples, Take
+from .request import Sound, Take
 
 
 class _Promise(NamedTuple):
@@ -42,16 +42,21 @@ class Promises:
             self._open[request_id] = _Promise(future, self._clock())
         return future
 
-    def keep(
-        self, request_id: str, samples: Samples, sample_rate_hz: int, computed_s: float
-    ) -> None:
+    def keep(self, request_id: str, sound: Sound, sample_rate_hz: int, computed_s: float) -> None:
         """Answer with a take; nothing happens if it was answered before."""
         with self._lock:
             promise = self._open.pop(request_id, None)
             if promise is None:
                 return
             waited_s = max(0.0, self._clock() - promise.made_s - computed_s)
-            take = Take(samples, sample_rate_hz, waited_s, computed_s)
+            take = Take(
+                sound.samples,
+                sample_rate_hz,
+                waited_s,
+                computed_s,
+                sound.trimmed_s,
+                sound.truncated,
+            )
             self.takes += 1
             self.audio_s += take.duration_s
         promise.future.set_result(take)

@@ -34,6 +34,17 @@ class ChunkRequest:
         return float(self.parameters.get("speed") or 1.0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """What a model makes of one chunk, and what it had to do to its end."""
+
+    samples: Samples
+    #: Seconds of a tail without speech that were cut off.
+    trimmed_s: float = 0.0
+    #: True if the model met its limit before it had come to an end.
+    truncated: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Take:
     """The audio of one chunk."""
@@ -43,6 +54,9 @@ class Take:
     #: Seconds from submit to a slot, and from the slot to the last sample.
     waited_s: float = 0.0
     computed_s: float = 0.0
+    #: See `Sound`.
+    trimmed_s: float = 0.0
+    truncated: bool = False
 
     @property
     def duration_s(self) -> float:

@@ -112,7 +112,7 @@ class FakeFarm:
             state=state,
             file=str(file.relative_to(self.volumes.home)) if state.has_output else "",
             reason="internal" if state is JobState.FAILED else "",
-            detail="it broke" if state is JobState.FAILED else "",
+            detail={JobState.FAILED: "it broke", JobState.SUSPICIOUS: "too long"}.get(state, ""),
             duration_s=1.5 if state.has_output else 0.0,
         )
         return self.rows[job_id]

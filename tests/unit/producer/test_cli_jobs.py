@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -70,6 +71,24 @@ def test_status_of_an_ended_job_asks_no_worker(stage):
 
     assert "internal: it broke" in stage.out
     assert "listening" not in stage.out
+
+
+def test_status_of_a_suspicious_job_shows_the_doubt_and_what_was_done_about_it(stage):
+    job_id = stage.submit()
+    row = stage.farm.end(job_id, JobState.SUSPICIOUS)
+    stage.farm.rows[job_id] = replace(row, retakes=2, trimmed_s=1.25, truncated=1)
+
+    stage.run("status", job_id)
+    lines = stage.out.splitlines()
+    stage.run("status", "--json", job_id)
+
+    assert lines[-3:] == [
+        "retakes   2",
+        "trimmed   1.2 s of tails without speech",
+        "doubt     too long",
+    ]
+    told = json.loads(stage.out)
+    assert (told["retakes"], told["trimmed_s"], told["truncated"]) == (2, 1.25, 1)
 
 
 def test_wait_prints_each_job_as_it_ends(stage):

@@ -123,11 +123,13 @@ def test_a_failed_job_is_an_error_that_says_why(stage):
     assert stage.err == f"voicefarm: job {job_id} failed (internal): it broke\n"
 
 
-def test_a_suspicious_job_has_audio_all_the_same(stage):
+def test_a_suspicious_job_has_audio_all_the_same_and_the_doubt_is_told(stage):
     stage.farm.ending = JobState.SUSPICIOUS
 
     assert stage.run("say", "Hello") == 0
     assert stage.out
+    (job_id,) = stage.farm.rows
+    assert stage.err == f"voicefarm: job {job_id} is suspicious: too long\n"
 
 
 def test_a_wait_that_times_out_names_the_job_that_goes_on(stage):

@@ -48,5 +48,6 @@ def test_xtts_gets_its_settings_and_as_many_rows_as_the_scheduler_fills(home):
         "device": "cpu",
         "precision": "fp16",
         "mode": "latency",
+        "guarded": True,
         "slots": 12,
     }

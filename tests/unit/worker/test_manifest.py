@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.job import speech_job
-from worker.manifest import Facts, Manifest
+from worker.manifest import SHOWN_DOUBTS, Doubt, Facts, Guarding, Manifest
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+doubts = st.builds(
+    Doubt,
+    chunk=st.integers(1, 1000),
+    duration_s=finite,
+    shortest_s=finite,
+    longest_s=finite,
+    truncated=st.booleans(),
+)
 manifests = st.builds(
     Manifest,
     engine=st.text(max_size=20),
@@ -21,6 +29,13 @@ manifests = st.builds(
     created_at=finite,
     job=st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=20)),
     timings_s=st.dictionaries(st.sampled_from(["waited", "computed"]), finite),
+    guarding=st.builds(
+        Guarding,
+        retakes=st.integers(0, 9),
+        trimmed_s=finite,
+        truncated=st.integers(0, 9),
+        doubts=st.lists(doubts, max_size=3).map(tuple),
+    ),
     content_key=st.just("ab" * 32),
     format=st.sampled_from(["wav", "flac", "mp3", "opus"]),
     sha256=st.just("cd" * 32),
@@ -65,6 +80,28 @@ def test_a_field_of_a_newer_version_is_passed_over(manifest: Manifest) -> None:
     fields = {**json.loads(manifest.encode()), "loudness_lufs": -16.0}
 
     assert Manifest.decode(json.dumps(fields)) == manifest
+
+
+def test_a_manifest_from_before_the_guard_is_read(manifest: Manifest) -> None:
+    fields = without("guarding")(json.loads(manifest.encode()))
+
+    assert Manifest.decode(json.dumps(fields)).guarding == Guarding()
+
+
+def test_doubts_are_told_with_their_numbers_and_not_without_end() -> None:
+    doubts = [
+        Doubt(chunk=n, duration_s=14.25, shortest_s=0.84, longest_s=6.1, truncated=n == 1)
+        for n in range(1, SHOWN_DOUBTS + 3)
+    ]
+
+    words = Guarding(doubts=tuple(doubts)).words
+
+    assert words.startswith(
+        "chunk 1: 14.2 s, 0.8 to 6.1 s are usual, cut off at the model's limit; chunk 2: 14.2 s"
+    )
+    assert words.endswith("; and 2 more")
+    assert Guarding(doubts=tuple(doubts[:1])).words == str(doubts[0])
+    assert Guarding().words == ""
 
 
 def without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

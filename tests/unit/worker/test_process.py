@@ -53,7 +53,15 @@ class Puppet:
         cuts = [len(data) * number // pieces for number in range(pieces + 1)]
         for start, end in list(pairwise(cuts))[:said]:
             left = len(data) - end
-            self.says(audio=name, bytes=end - start, left=left, rate=SAMPLE_RATE_HZ, computed_s=0.5)
+            self.says(
+                audio=name,
+                bytes=end - start,
+                left=left,
+                rate=SAMPLE_RATE_HZ,
+                computed_s=0.5,
+                trimmed_s=1.25,
+                truncated=True,
+            )
 
     def dies(self) -> None:
         self._news.put(None)
@@ -176,6 +184,7 @@ def test_a_take_is_put_together_from_its_pieces(engines, puppets, pieces):
     take = future.result(PATIENCE_S)
     assert np.array_equal(take.samples, samples)
     assert (take.sample_rate_hz, take.computed_s) == (SAMPLE_RATE_HZ, 0.5)
+    assert (take.trimmed_s, take.truncated) == (1.25, True)
 
 
 def test_takes_of_two_chunks_may_come_at_the_same_time(engines, puppets):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from worker.engine.errors import ChunkFailed, TakeCancelled
 from worker.engine.request import ChunkRequest, Take
+from worker.guard import Guard
 from worker.rendition import Rendition
 
 
@@ -52,7 +53,7 @@ def read(rendition: Rendition, engine: HandEngine, order: random.Random) -> list
     while engine.unfinished or str(len(heard)) in engine.futures:
         while not engine.futures[str(len(heard))].done():
             engine.finish(order.choice(engine.unfinished))
-        heard.append(int(next(takes).samples[0]))
+        heard.append(int(next(takes).take.samples[0]))
     assert next(takes, None) is None
     return heard
 
@@ -60,7 +61,7 @@ def read(rendition: Rendition, engine: HandEngine, order: random.Random) -> list
 @given(n=st.integers(1, 30), ahead=st.integers(1, 8), seed=st.integers(0, 1000))
 def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, ahead, seed):
     engine = HandEngine()
-    rendition = Rendition(engine, chunks(n), ahead)
+    rendition = Rendition(Guard(engine, guarded=False), chunks(n), ahead)
 
     heard = read(rendition, engine, random.Random(seed))
 
@@ -70,11 +71,11 @@ def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, 
 
 def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
     engine = HandEngine()
-    takes = Rendition(engine, chunks(4), ahead=3).takes()
+    takes = Rendition(Guard(engine, guarded=False), chunks(4), ahead=3).takes()
     engine.finish("0")
     engine.futures["1"].set_exception(ChunkFailed("no"))
 
-    heard = [int(next(takes).samples[0])]
+    heard = [int(next(takes).take.samples[0])]
     with pytest.raises(ChunkFailed):
         next(takes)
 
@@ -84,7 +85,7 @@ def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
 
 def test_cancelling_takes_every_chunk_out_of_the_engine():
     engine = HandEngine()
-    rendition = Rendition(engine, chunks(5), ahead=3)
+    rendition = Rendition(Guard(engine, guarded=False), chunks(5), ahead=3)
     takes = rendition.takes()
 
     rendition.cancel()
@@ -96,7 +97,7 @@ def test_cancelling_takes_every_chunk_out_of_the_engine():
 
 def test_nothing_more_is_asked_of_the_engine_after_a_cancel():
     engine = HandEngine()
-    rendition = Rendition(engine, chunks(5), ahead=2)
+    rendition = Rendition(Guard(engine, guarded=False), chunks(5), ahead=2)
     takes = rendition.takes()
     engine.finish("0")
 

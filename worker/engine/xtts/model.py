@@ -20,7 +20,7 @@ from ..errors import (
     UnsupportedLanguage,
 )
 from ..model import ModelOffer, ModelVoice
-from ..request import ChunkRequest, Samples
+from ..request import ChunkRequest, Samples, Sound
 from . import tails, voices
 from .checkpoint import VOCABULARY_FILE, XttsCheckpoint, load
 from .config import XttsConfig
@@ -78,8 +78,9 @@ class XttsModel:
         slots: int | None = None,
         burst_steps: int = BURST_STEPS,
         trims: bool = True,
+        guarded: bool = True,
     ) -> None:
-        """`slots` None is as many as fit (see `Placement`)."""
+        """`slots` None is as many as fit (see `Placement`); `guarded` is what is offered."""
         self._directory = Path(directory)
         self._device: DeviceName = device
         self._precision: Precision = precision
@@ -87,6 +88,7 @@ class XttsModel:
         self._slots = slots
         self._burst_steps = burst_steps
         self._trims = trims
+        self._guarded = guarded
         self._parts: _Parts | None = None
         self._rows: dict[int, ChunkRequest] = {}
         # A GPU has a burst to do while the host looks at the one before.
@@ -163,7 +165,7 @@ class XttsModel:
             decoder.burst(self._burst_steps)
         return tuple(decoder.poll(self._in_flight))
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Samples | Exception]:
+    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
         """Return the samples of ended rows, all computed together."""
         parts = self._loaded()
         requests = [self._rows[slot] for slot in slots]
@@ -218,6 +220,7 @@ class XttsModel:
                 slots=slots,
                 languages=_languages(checkpoint.config),
                 voices=tuple(ModelVoice(name, one.revision) for name, one in named.items()),
+                guarded=self._guarded,
             ),
         )
 
@@ -232,18 +235,17 @@ class XttsModel:
         middle = len(utterances) // 2
         return self._sounds(utterances[:middle]) + self._sounds(utterances[middle:])
 
-    def _finished(self, slot: int, sound: Tensor) -> Samples | Exception:
+    def _finished(self, slot: int, sound: Tensor) -> Sound | Exception:
         """Return what a take is to be in the end."""
         parts = self._loaded()
         samples: Samples = sound.cpu().numpy()
         if not samples.size:
             return ChunkFailed("nothing is left of the text at this speed")
-        if not self._trims:
-            return samples
         weights, codes = parts.checkpoint.gpt, parts.decoder.codes(slot)
-        if len(codes) == weights.max_codes and codes[-1] != weights.stop_mel_id:
-            return tails.faded(samples, parts.offer.sample_rate_hz)
-        return tails.trimmed(samples, parts.offer.sample_rate_hz)
+        capped = len(codes) == weights.max_codes and bool(codes[-1] != weights.stop_mel_id)
+        if not self._trims:
+            return Sound(samples, truncated=capped)
+        return tails.ended(samples, parts.offer.sample_rate_hz, capped=capped)
 
     def _loaded(self) -> _Parts:
         if self._parts is None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ..request import Samples
+from ..request import Samples, Sound
 
 #: Quiet after the last sound that marks a tail as run on, and what is left of it. In 170 takes of
 #: the published model good ends had 0.12 .. 0.18 s, and those that ran on had 0.6 s or more.
@@ -18,6 +18,15 @@ QUIET: Final = 0.01
 
 #: The fade of an end that was cut, so that it does not click.
 FADE_S: Final = 0.005
+
+
+def ended(samples: Samples, sample_rate_hz: int, *, capped: bool) -> Sound:
+    """Return a take as it is to be heard; `capped` if the model was stopped by its limit."""
+    kept = trimmed(samples, sample_rate_hz)
+    trimmed_s = (len(samples) - len(kept)) / sample_rate_hz
+    if capped and not trimmed_s:
+        kept = faded(kept, sample_rate_hz)
+    return Sound(kept, trimmed_s, truncated=capped)
 
 
 def trimmed(samples: Samples, sample_rate_hz: int) -> Samples:

@@ -21,7 +21,7 @@ from producer.languages import LANGUAGES
 from tests.conftest import missing
 from worker.engine.errors import EngineError, UnknownVoice, UnsupportedLanguage
 from worker.engine.espeak import EspeakModel, tempo
-from worker.engine.request import ChunkRequest, Samples
+from worker.engine.request import ChunkRequest, Samples, Sound
 
 SENTENCE = ChunkRequest(
     "sentence", "Hello from the farm, this is a sentence. And another one.", "en", "default", 7
@@ -41,7 +41,7 @@ def spoken(model: EspeakModel, request: ChunkRequest = SENTENCE, **change: objec
     model.prefill([(0, replace(request, **change))])
     (outcome,) = model.vocode(model.decode())
     assert not isinstance(outcome, Exception)
-    return outcome
+    return outcome.samples
 
 
 def speaker_pid() -> int:
@@ -235,7 +235,7 @@ def test_a_text_that_crashes_the_library_fails_alone(model, language, text):
     # libespeak-ng 1.52 crashes on these; a later one may speak them.
     (outcome,) = model.vocode(model.decode())
 
-    assert isinstance(outcome, np.ndarray) or "SIGSEGV" in str(outcome)
+    assert isinstance(outcome, Sound) or "SIGSEGV" in str(outcome)
     assert len(spoken(model)) > 0
 
 

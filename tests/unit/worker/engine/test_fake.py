@@ -15,7 +15,15 @@ from worker.engine.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
-from worker.engine.fake import AMPLITUDE, NOTE_S, SAMPLE_RATE_HZ, FakeModel, FakeOptions, tones
+from worker.engine.fake import (
+    AMPLITUDE,
+    NOTE_S,
+    RAMBLINGS,
+    SAMPLE_RATE_HZ,
+    FakeModel,
+    FakeOptions,
+    tones,
+)
 from worker.engine.request import ChunkRequest
 
 HELLO = ChunkRequest("hello", "Hello from the farm", "en", "default", seed=7)
@@ -122,8 +130,21 @@ def test_a_text_may_fail_alone():
 
     good, bad = model.vocode([0, 1])
 
-    assert np.array_equal(good, tones(HELLO))
+    assert np.array_equal(good.samples, tones(HELLO))
     assert isinstance(bad, ChunkFailed)
+
+
+def test_a_text_may_be_rambled():
+    model = FakeModel(FakeOptions(ramble_on="well"))
+    rambled = replace(HELLO, text="oh well")
+    model.prefill([(0, HELLO), (1, rambled)])
+
+    brief, long = model.vocode([0, 1])
+
+    assert model.offer().guarded
+    assert not FakeModel().offer().guarded
+    assert (brief.truncated, long.truncated) == (False, True)
+    assert np.array_equal(long.samples, np.tile(tones(rambled), RAMBLINGS))
 
 
 def test_loading_may_fail():
@@ -137,6 +158,6 @@ def test_a_silent_model_makes_the_same_short_silence_of_any_text():
 
     first, second = model.vocode([0, 1])
 
-    assert first is second
-    assert 0 < len(first) < SAMPLE_RATE_HZ / 10
-    assert not first.any()
+    assert first.samples is second.samples
+    assert 0 < len(first.samples) < SAMPLE_RATE_HZ / 10
+    assert not first.samples.any()

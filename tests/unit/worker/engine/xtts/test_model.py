@@ -239,7 +239,7 @@ def test_a_released_slot_is_free_for_another(model):
     model.release([0])
     model.prefill([(0, request)])
 
-    assert np.array_equal(spoken(model, {0})[0], expected)
+    assert np.array_equal(spoken(model, {0})[0].samples, expected.samples)
 
 
 def test_without_rows_there_is_nothing_to_do(model):
@@ -250,30 +250,35 @@ def test_without_rows_there_is_nothing_to_do(model):
     model.release([0, 1])
 
 
-def test_an_end_that_was_cut_off_is_faded_and_no_other(engines, engine, checkpoint):
+def test_an_end_that_was_cut_off_is_faded_and_told_and_no_other(engines, engine, checkpoint):
     texts = [f"{text} {number}" for text in TEXTS.values() for number in ("one", "two", "three")]
     requests = [chunk(text, text) for text in texts]
     whole_s = checkpoint.gpt.max_codes * 1024 / 22050
 
     left = [samples_of(engine, request) for request in requests]
-    ended = [samples_of(tamed, request) for tamed in [engines(trims=True)] for request in requests]
+    tamed = engines(trims=True)
+    takes = [tamed.submit(request).result(PATIENCE_S) for request in requests]
+    ended = [take.samples for take in takes]
 
     was_cut = [len(take) / RATE_HZ > whole_s - 0.01 for take in left]
     assert len(set(was_cut)) == 2
+    assert [take.truncated for take in takes] == was_cut
     for before, after, is_cut in zip(left, ended, was_cut, strict=True):
         assert np.array_equal(before[:-120], after[:-120])
         assert np.array_equal(before[-120:], after[-120:]) is not is_cut
         assert not is_cut or after[-1] == 0
 
 
-def test_a_tail_that_runs_on_is_cut(model, monkeypatch):
+def test_a_tail_that_runs_on_is_cut_and_told(model, monkeypatch):
     speech = torch.cat([torch.ones(RATE_HZ), torch.zeros(RATE_HZ)])
     monkeypatch.setattr(
         model._parts.vocoder, "vocode", lambda utterances: [speech] * len(utterances)
     )
     model.prefill([(0, chunk("a", TEXTS["en"]))])
 
-    assert len(spoken(model, {0})[0]) == round(1.18 * RATE_HZ)
+    sound = spoken(model, {0})[0]
+    assert len(sound.samples) == round(1.18 * RATE_HZ)
+    assert sound.trimmed_s == pytest.approx(0.82)
 
 
 def test_takes_that_do_not_fit_into_memory_together_are_made_one_by_one(model, monkeypatch):
@@ -292,8 +297,8 @@ def test_takes_that_do_not_fit_into_memory_together_are_made_one_by_one(model, m
     takes = spoken(model, set(range(SLOTS)))
 
     assert isinstance(takes[1], EngineOutOfMemory)
-    assert takes[0].size
-    assert takes[2].size
+    assert takes[0].samples.size
+    assert takes[2].samples.size
 
 
 def test_prompts_that_do_not_fit_are_the_engines_to_halve(model, monkeypatch):
@@ -313,7 +318,7 @@ def test_the_ids_of_a_checked_text_are_not_made_again(model, monkeypatch):
     monkeypatch.setattr(model._parts.tokenizer._reader, "encode", None)
     model.prefill([(0, request)])
 
-    assert spoken(model, {0})[0].size
+    assert spoken(model, {0})[0].samples.size
 
 
 def test_what_is_closed_lets_go_of_its_memory(model):

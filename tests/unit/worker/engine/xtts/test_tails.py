@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.xtts.tails import FADE_S, KEPT_S, QUIET, RUN_ON_S, faded, trimmed
+from worker.engine.xtts.tails import FADE_S, KEPT_S, QUIET, RUN_ON_S, ended, faded, trimmed
 
 RATE_HZ = 24000
 
@@ -67,6 +67,32 @@ def test_a_fade_falls_to_zero_and_changes_only_the_end(length):
     assert np.array_equal(found[: length - fade], samples[: length - fade])
     assert np.all(np.diff(found) <= 0)
     assert length < 2 or found[-1] == 0
+
+
+def test_what_was_cut_off_a_tail_is_counted():
+    sound = ended(take(1.0, 2.0), RATE_HZ, capped=False)
+
+    assert sound.trimmed_s == pytest.approx(2.0 - KEPT_S, abs=1e-3)
+    assert sound.trimmed_s + len(sound.samples) / RATE_HZ == pytest.approx(3.0)
+    assert not sound.truncated
+
+
+@pytest.mark.parametrize(("quiet_s", "trimmed_s"), [(0.0, 0.0), (2.0, 2.0 - KEPT_S)])
+def test_a_take_that_met_the_cap_says_so_and_ends_in_a_fade(quiet_s, trimmed_s):
+    sound = ended(take(1.0, quiet_s), RATE_HZ, capped=True)
+
+    assert sound.truncated
+    assert sound.trimmed_s == pytest.approx(trimmed_s, abs=1e-3)
+    assert sound.samples[-1] == 0
+
+
+def test_a_good_end_is_left_alone():
+    samples = take(1.0, 0.15)
+
+    sound = ended(samples, RATE_HZ, capped=False)
+
+    assert sound.samples is samples
+    assert (sound.trimmed_s, sound.truncated) == (0.0, False)
 
 
 @given(speech_s=st.floats(0.01, 1), quiet_s=st.floats(0, 2), gain=st.floats(0.01, 1))
