@@ -10,6 +10,7 @@ others leave, as the engine does it.
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import statistics
 import sys
@@ -19,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,9 +29,12 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.xtts_rows import BURST, DTYPES, TRUE_SHAPES, prompt_of, true_gpt
+from worker.engine.request import Samples
 from worker.engine.xtts.decoder import Decoder
+from worker.engine.xtts.graphs import Graphs
+from worker.engine.xtts.hifigan import generator_for
 from worker.engine.xtts.speakers import Speaker
-from worker.engine.xtts.vocoder import HOP_SAMPLES, Utterance, Vocoder
+from worker.engine.xtts.vocoder import HOP_SAMPLES, ROWS, Utterance, Vocoder
 from worker.engine.xtts.vocoder_weights import (
     BLOCK_KERNELS,
     DILATIONS,
@@ -39,6 +44,7 @@ from worker.engine.xtts.vocoder_weights import (
     Stage,
     VocoderWeights,
 )
+from worker.engine.xtts.window_batch import WindowBatch
 
 SAMPLE_RATE_HZ: Final = 24000
 
@@ -47,8 +53,16 @@ _CHANNELS: Final = (512, 256, 128, 64, 32)
 _EMBEDDING: Final = 512
 
 #: Ids of rows from 2 to 20 s of audio.
-_SHORTEST_CODES: Final = 43
-_LONGEST_CODES: Final = 430
+_SHORTEST: Final = 43
+_LONGEST: Final = 430
+_FIVE_SECONDS: Final = 108
+
+#: Voices that take turns.
+_VOICES: Final = 8
+
+#: Seconds before a measurement, and of it.
+_SETTLING_S: Final = 4.0
+_TIMED_S: Final = 6.0
 
 
 def random_vocoder(device: torch.device) -> VocoderWeights:
@@ -84,116 +98,178 @@ def random_vocoder(device: torch.device) -> VocoderWeights:
     )
 
 
-def time_vocoder(weights: VocoderWeights, dtype: torch.dtype, rows: int, *, compiled: bool) -> None:
-    """Print the speed of full batches of the widest window."""
-    options = {"rows": rows, "widths": (256,), "graphs": True, "compiled": compiled}
+def time_vocoder(
+    weights: VocoderWeights, dtype: torch.dtype, rows: int, width: int, *, triton: bool
+) -> None:
+    """Print the speed of full batches of one window."""
     start_s = time.perf_counter()
-    vocoder = Vocoder(weights, dtype=dtype, layout="channels_last", **options)
+    generator = generator_for(weights, dtype, "channels_last", triton=triton)
+    batch = WindowBatch(generator, rows, width, Graphs(torch.device("cuda")))
     built_s = time.perf_counter() - start_s
-    batch = vocoder._batches[256]
     times_ms = []
     for _ in range(12):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
-        batch.run()
+        batch._run()
         end.record()
         torch.cuda.synchronize()
         times_ms.append(start.elapsed_time(end))
     took_ms = statistics.median(times_ms)
-    audio_s = rows * 256 * HOP_SAMPLES / SAMPLE_RATE_HZ
+    audio_s = rows * width * HOP_SAMPLES / SAMPLE_RATE_HZ
     speed = audio_s / took_ms * 1e3
-    print(f"   {rows:4} windows: {took_ms:8.2f} ms, {speed:7.0f} x, made in {built_s:.1f} s")
+    shape = f"{rows:4} windows of {width:3}"
+    print(f"   {shape}: {took_ms:8.2f} ms, {speed:7.0f} x, made in {built_s:.1f} s", flush=True)
 
 
-def time_engine(
-    gpt_dtype: torch.dtype, slots: int, rows: int, burst: int, *, compiled: bool
-) -> None:
+class Pipeline:
+    """Decoder and vocoder as the engine has them, and prompts without end."""
+
+    def __init__(self, gpt_dtype: torch.dtype, slots: int, *, invariant: bool = True) -> None:
+        device = torch.device("cuda")
+        self.gpt = true_gpt(device, gpt_dtype)
+        self.decoder = Decoder(self.gpt, slots, invariant=invariant)
+        fast = gpt_dtype != torch.float32
+        self.vocoder = Vocoder(
+            random_vocoder(device),
+            dtype=torch.float16 if fast else torch.float32,
+            rows=None,
+            graphs=True,
+            triton=True,
+            invariant=invariant,
+        )
+        generator = torch.Generator(device).manual_seed(2)
+        self._speakers = [
+            Speaker.of(
+                torch.randn(32, self.gpt.width, device=device, generator=generator),
+                torch.randn(_EMBEDDING, device=device, generator=generator),
+            )
+            for _ in range(_VOICES)
+        ]
+        self._numbers: dict[int, int] = {}
+
+    def join(self, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Put rows (slot, number, ids) into the batch."""
+        prompts = []
+        for slot, number, codes in rows:
+            self._numbers[slot] = number
+            voice = self._speaker(number).latents
+            prompts.append(prompt_of(self.gpt, slot, number, codes=codes, voice=voice))
+        self.decoder.prefill(prompts)
+
+    def turn(self, burst: int, in_flight: int = 1) -> tuple[list[int], dict[int, Samples]]:
+        """Do what a step of the engine does; return the free slots and what is done by number."""
+        self.decoder.burst(burst)
+        ended = [*self.decoder.poll(in_flight)]
+        for slot in ended:
+            number = self._numbers[slot]
+            latents = self.decoder.latents(slot)
+            self.vocoder.begin(str(number), Utterance(latents, self._speaker(number)))
+        self.decoder.release(ended)
+        idle = not self.decoder._running
+        self.vocoder.advance(flush=idle)
+        done = self.vocoder.finished(wait=idle)
+        return ended, {int(name): samples for name, samples in done}
+
+    def _speaker(self, number: int) -> Speaker:
+        return self._speakers[number % _VOICES]
+
+
+def time_engine(gpt_dtype: torch.dtype, slots: int, burst: int, *, invariant: bool) -> None:
     """Print the speed of decoder and vocoder together, with all slots kept busy."""
-    device = torch.device("cuda")
-    gpt = true_gpt(device, gpt_dtype)
-    decoder = Decoder(gpt, slots)
-    vocoder = Vocoder(
-        random_vocoder(device),
-        dtype=torch.float16,
-        layout="channels_last",
-        rows=rows,
-        graphs=True,
-        compiled=compiled,
-    )
-    embedding = torch.randn(_EMBEDDING, device=device)
-    speaker = Speaker.of(torch.zeros(32, gpt.width, device=device), embedding)
+    torch.cuda.reset_peak_memory_stats()
+    pipeline = Pipeline(gpt_dtype, slots, invariant=invariant)
     lengths, numbers = random.Random(1), count()
-    spent = {"prefill": 0.0, "decode": 0.0, "vocode": 0.0, "host": 0.0}
 
-    def join(free: Sequence[int]) -> None:
-        codes = [lengths.randint(_SHORTEST_CODES, _LONGEST_CODES) for _ in free]
-        decoder.prefill(
-            [
-                prompt_of(gpt, slot, next(numbers), codes=length)
-                for slot, length in zip(free, codes, strict=True)
-            ]
+    def joined(free: Sequence[int]) -> None:
+        pipeline.join(
+            [(slot, next(numbers), lengths.randint(_SHORTEST, _LONGEST)) for slot in free]
         )
 
-    def turn() -> float:
-        """Do what a step of the engine does; return the audio of it."""
-        start_s = time.perf_counter()
-        decoder.burst(burst)
-        ended = decoder.poll()
-        decoded_s = time.perf_counter()
-        if not ended:
-            spent["decode"] += decoded_s - start_s
-            return 0.0
-        samples = vocoder.vocode([Utterance(decoder.latents(slot), speaker) for slot in ended])
-        torch.cuda.synchronize()
-        vocoded_s = time.perf_counter()
-        lengths_samples = [len(one) for one in samples]
-        torch.cat(samples).cpu()
-        copied_s = time.perf_counter()
-        join(list(ended))
-        torch.cuda.synchronize()
-        joined_s = time.perf_counter()
-        spent["decode"] += decoded_s - start_s
-        spent["vocode"] += vocoded_s - decoded_s
-        spent["host"] += copied_s - vocoded_s
-        spent["prefill"] += joined_s - copied_s
-        return sum(lengths_samples) / SAMPLE_RATE_HZ
+    def speak(seconds: float) -> tuple[float, float]:
+        samples, start_s = 0, time.perf_counter()
+        while time.perf_counter() - start_s < seconds:
+            free, done = pipeline.turn(burst)
+            samples += sum(map(len, done.values()))
+            joined(free)
+        return samples / SAMPLE_RATE_HZ, time.perf_counter() - start_s
 
-    join(list(range(slots)))
-    while sum(spent.values()) < 2.0:
-        turn()
-    spent.update(dict.fromkeys(spent, 0.0))
-    audio_s = 0.0
-    start_s = time.perf_counter()
-    while time.perf_counter() - start_s < 6.0:
-        audio_s += turn()
-    took_s = time.perf_counter() - start_s
-    shares = ", ".join(f"{name} {value / took_s:.0%}" for name, value in spent.items())
+    joined(range(slots))
+    # So long that rows of all ages are there, as they are in the middle of a night.
+    speak(_SETTLING_S)
+    audio_s, took_s = speak(_TIMED_S)
     held_gib = torch.cuda.max_memory_allocated() / 2**30
-    print(f"   {slots:4} slots: {audio_s / took_s:7.0f} x   {shares}   {held_gib:.1f} GiB")
+    print(f"   {slots:4} slots: {audio_s / took_s:7.0f} x   {held_gib:.1f} GiB", flush=True)
+
+
+def time_lone(gpt_dtype: torch.dtype) -> None:
+    """Print how long a chunk of 5 s takes that is alone, from its ids to samples on the host."""
+    for slots, invariant in ((1, True), (256, False), (256, True)):
+        pipeline = Pipeline(gpt_dtype, slots, invariant=invariant)
+        took_ms = []
+        for number in range(12):
+            start_s = time.perf_counter()
+            pipeline.join([(0, number, _FIVE_SECONDS)])
+            done: dict[int, Samples] = {}
+            while not done:
+                _, done = pipeline.turn(BURST)
+            took_ms.append((time.perf_counter() - start_s) * 1000)
+        mode = "invariant" if invariant else "latency"
+        print(f"   {slots:4} slots, {mode}: {statistics.median(took_ms[2:]):.0f} ms", flush=True)
+        del pipeline
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def prove_invariance(gpt_dtype: torch.dtype, slots: int) -> bool:
+    """Samples of rows that are alone and of the same rows among others, bit for bit."""
+    pipeline = Pipeline(gpt_dtype, slots)
+    watched = {slot: (1000 + slot, 60 + 41 * place) for place, slot in enumerate((0, 7, slots - 1))}
+
+    def spoken(rows: list[tuple[int, int, int]]) -> dict[int, Samples]:
+        pipeline.join(rows)
+        done: dict[int, Samples] = {}
+        while len(done) < len(rows):
+            done |= pipeline.turn(BURST)[1]
+        return done
+
+    alone = [spoken([(3, number, codes)])[number] for number, codes in watched.values()]
+    others = [(slot, slot, 30 + slot % 200) for slot in range(slots) if slot not in watched]
+    among = spoken([*others, *((slot, *row) for slot, row in watched.items())])
+    equal = [
+        np.array_equal(one, among[number])
+        for one, (number, _) in zip(alone, watched.values(), strict=True)
+    ]
+    print(f"   {slots} slots, {gpt_dtype}: {sum(equal)} of {len(equal)} equal bit for bit")
+    return all(equal)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print both tables."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the GPT")
     parser.add_argument("--slots", type=int, nargs="*", default=(1, 16, 64, 128, 256, 384))
-    parser.add_argument("--rows", type=int, default=16, help="windows of one vocoder batch")
     parser.add_argument("--burst", type=int, default=BURST, help="steps between two looks")
-    parser.add_argument(
-        "--compiled", action="store_true", help="fuse the vocoder's element-wise work"
-    )
     options = parser.parse_args(arguments)
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
     weights = random_vocoder(torch.device("cuda"))
-    for name, compiled in (("fp32", False), ("fp16", False), ("fp16", True)):
-        how = "compiled" if compiled else "eager"
+    for name, triton in (("fp32", False), ("fp32", True), ("fp16", False), ("fp16", True)):
+        how = "fused" if triton else "as it is"
         print(f"\nvocoder alone, {name}, channels last, {how}, recorded")
-        for rows in (1, 16, 32):
-            time_vocoder(weights, DTYPES[name], rows, compiled=compiled)
+        for width, rows in ROWS.items():
+            time_vocoder(weights, DTYPES[name], rows, width, triton=triton)
+    print("\nrows alone and among others, samples on the host")
+    for name in ("fp32", options.dtype):
+        prove_invariance(DTYPES[name], 256)
+        gc.collect()
+    print(f"\na lone chunk of 5 s, ids to samples on the host, GPT {options.dtype}")
+    time_lone(DTYPES[options.dtype])
     print(f"\ntext ids to samples on the host, GPT {options.dtype}, vocoder fp16")
-    for slots in options.slots:
-        sizes = (slots, options.rows, options.burst)
-        time_engine(DTYPES[options.dtype], *sizes, compiled=options.compiled)
+    for invariant in (True, False):
+        print(f"   {'invariant' if invariant else 'latency'} mode")
+        for slots in options.slots:
+            time_engine(DTYPES[options.dtype], slots, options.burst, invariant=invariant)
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

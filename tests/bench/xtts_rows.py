@@ -61,16 +61,25 @@ def moved_to(device: torch.device, weights: Any, dtype: torch.dtype | None = Non
 
 
 def prompt_of(
-    weights: GptWeights, slot: int, number: int, *, codes: int | None = None, greedy: bool = False
+    weights: GptWeights,
+    slot: int,
+    number: int,
+    *,
+    codes: int | None = None,
+    greedy: bool = False,
+    voice: Tensor | None = None,
 ) -> Prompt:
-    """Return one of many prompts, each with its own text, voice and seed."""
+    """Return one of many prompts, each with its own text and seed, and without `voice` its own."""
     generator = torch.Generator().manual_seed(number)
     length = _SHORTEST + number * 7 % _LENGTHS
-    voice = torch.randn(CONDITIONING, weights.width, generator=generator)
+    if voice is None:
+        # Drawn and copied here: a GPU waits for it.
+        drawn = torch.randn(CONDITIONING, weights.width, generator=generator)
+        voice = drawn.to(weights.device)
     return Prompt(
         slot=slot,
         text_ids=torch.randint(3, weights.text_ids, (length,), generator=generator).tolist(),
-        conditioning=voice.to(weights.device),
+        conditioning=voice,
         sampling=Sampling(seed=number, greedy=greedy),
         max_codes=codes,
     )

@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
 from .errors import ChunkFailed, EngineClosed, EngineError, EngineOutOfMemory, TakeCancelled
 from .lifecycle import Facts, Lifecycle, OnPhase, OnRoom, Phase
-from .model import Model, ModelOffer
+from .model import Model, ModelOffer, Outcome
 from .promises import Promises
-from .request import ChunkRequest, Sound, Take
+from .request import ChunkRequest, Take
 from .scheduler import Scheduler, reserve_of
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Engine:
         self._cancelled: set[str] = set()
         self._closing = False
         self._started_s: dict[int, float] = {}
+        # The ids whose rows have left the batch and whose audio is being made, and since when.
+        self._sounding: dict[str, float] = {}
         self._has_left = False
         self._steps = 0
         self._stepped_s = 0.0
@@ -105,6 +107,7 @@ class Engine:
             return {
                 **self._lifecycle.facts(),
                 "active": self._scheduler.active,
+                "sounding": len(self._sounding),
                 "waiting": self._scheduler.waiting,
                 "steps": self._steps,
                 "last_step_age_s": round(age_s, 3),
@@ -125,8 +128,9 @@ class Engine:
         self._drop_cancelled()
         self._prefill(self._admit())
         ended = self._model.decode()
-        outcomes = self._model.vocode(ended)
-        self._deliver(ended, outcomes)
+        outcomes = self._model.vocode(ended, wait=self._ends_with(ended))
+        self._free(ended)
+        self._deliver(outcomes)
 
     def _run(self) -> None:
         end: EngineError = EngineClosed("the engine was closed")
@@ -172,7 +176,7 @@ class Engine:
         return None
 
     def _is_idle(self) -> bool:
-        return not (self._scheduler.active or self._scheduler.waiting)
+        return not (self._scheduler.active or self._scheduler.waiting or self._sounding)
 
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False if that is to end."""
@@ -198,6 +202,8 @@ class Engine:
     def _drop_cancelled(self) -> None:
         with self._work:
             dropped = {name: self._scheduler.cancel(name) for name in self._cancelled}
+            for name in self._cancelled:
+                self._sounding.pop(name, None)
             self._cancelled.clear()
         for request_id in dropped:
             self._end_row(request_id, TakeCancelled("the chunk was cancelled"))
@@ -235,25 +241,41 @@ class Engine:
             self._end_row(rows[0][1].id, failure)
         return rows[:kept]
 
-    def _deliver(self, slots: Sequence[int], outcomes: Sequence[Sound | Exception]) -> None:
-        for slot, outcome in zip(slots, outcomes, strict=True):
-            with self._work:
+    def _ends_with(self, ended: Sequence[int]) -> bool:
+        """Tell whether these rows are the last that there are to decode."""
+        with self._work:
+            return self._scheduler.active == len(ended) and not self._scheduler.waiting
+
+    def _free(self, slots: Sequence[int]) -> None:
+        """Let others have the slots of rows whose audio is being made."""
+        with self._work:
+            for slot in slots:
                 request = self._scheduler.finish(slot)
+                self._sounding[request.id] = self._started_s[slot]
+        self._has_left = self._has_left or bool(slots)
+
+    def _deliver(self, outcomes: Mapping[str, Outcome]) -> None:
+        for request_id, outcome in outcomes.items():
+            with self._work:
+                started_s = self._sounding.pop(request_id, None)
             if isinstance(outcome, Exception):
-                self._end_row(request.id, _failure(outcome))
-                continue
-            self._has_left = True
-            computed_s = self._clock() - self._started_s[slot]
-            self._promises.keep(request.id, outcome, self.offer().sample_rate_hz, computed_s)
+                self._end_row(request_id, _failure(outcome))
+            elif started_s is not None:
+                computed_s = self._clock() - started_s
+                self._promises.keep(request_id, outcome, self.offer().sample_rate_hz, computed_s)
 
     def _fail_batch(self, error: Exception) -> None:
-        """End every row that has a slot. An error here breaks the engine: its state is unknown."""
+        """End every row that has begun. An error here breaks the engine: its state is unknown."""
         with self._work:
             slots = self._scheduler.rows
-            requests = [self._scheduler.finish(slot) for slot in slots]
-        for request in requests:
-            self._end_row(request.id, _failure(error))
+            begun = [self._scheduler.finish(slot).id for slot in slots] + [*self._sounding]
+            self._sounding.clear()
+        for request_id in begun:
+            self._end_row(request_id, _failure(error))
         self._model.release(slots)
+        # What is still being made belongs to nobody now, and must not answer a second try.
+        while self._model.vocode((), wait=True):
+            pass
 
     def _end_row(self, request_id: str, error: EngineError) -> None:
         self._has_left = True

@@ -7,13 +7,13 @@ that the next one is always at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from .errors import EngineError, UnknownVoice, UnsupportedLanguage
 from .espeak_speaker import EspeakSpeaker
-from .model import ModelOffer, ModelVoice
+from .model import ModelOffer, ModelVoice, Outcome
 from .request import ChunkRequest, Samples, Sound
 
 #: The tempo of speed 1, in words per minute.
@@ -95,9 +95,10 @@ class EspeakModel:
         """Return the row that has been here longest."""
         return list(self._rows)[:1]
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
+    def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:
         """Speak the rows."""
-        return [self._outcome(self._rows.pop(slot)) for slot in slots]
+        requests = [self._rows.pop(slot) for slot in slots]
+        return {request.id: self._outcome(request) for request in requests}
 
     def release(self, slots: Sequence[int]) -> None:
         """Forget rows."""
@@ -109,7 +110,7 @@ class EspeakModel:
         if self._speaker is not None:
             self._speaker.close()
 
-    def _outcome(self, request: ChunkRequest) -> Sound | Exception:
+    def _outcome(self, request: ChunkRequest) -> Outcome:
         try:
             return Sound(self._speak(request))
         except EngineError as error:

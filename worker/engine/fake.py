@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from .errors import ChunkFailed, EngineError, EngineOutOfMemory, UnknownVoice, UnsupportedLanguage
-from .model import ModelOffer, ModelVoice
+from .model import ModelOffer, ModelVoice, Outcome
 from .request import ChunkRequest, Samples, Sound
 
 #: Of all takes.
@@ -138,11 +138,11 @@ class FakeModel:
             self._left_s[slot] -= options.burst_s
         return [slot for slot, left_s in self._left_s.items() if left_s <= 0]
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
+    def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:
         """Return the tones of ended rows."""
         requests = [self._rows[slot] for slot in slots]
         self.release(slots)
-        return [self._audio(request) for request in requests]
+        return {request.id: self._audio(request) for request in requests}
 
     def release(self, slots: Sequence[int]) -> None:
         """Forget rows."""
@@ -159,7 +159,7 @@ class FakeModel:
         while _has(text, self._options.hang_on):
             self._sleep(60.0)
 
-    def _audio(self, request: ChunkRequest) -> Sound | Exception:
+    def _audio(self, request: ChunkRequest) -> Outcome:
         if _has(request.text, self._options.fail_on):
             return ChunkFailed(f"the text has {self._options.fail_on!r} in it")
         if _has(request.text, self._options.ramble_on):

@@ -38,12 +38,17 @@ class ModelOffer:
         return cls(**{**fields, "languages": tuple(fields["languages"]), "voices": voices})
 
 
+#: The audio of a row, or what went wrong with that row alone.
+Outcome = Sound | Exception
+
+
 class Model(Protocol):
     """Rows of a batch, called from the engine's thread alone.
 
-    There may be none: then `decode` returns nothing, and so do `vocode` and `release` of it.
+    There may be none: then `decode` returns nothing, and `vocode` what is left of earlier ones.
     The engine assigns a slot to each request; a slot is the model's to use from `prefill`
-    until `vocode` or `release` has returned for it.
+    until `vocode` or `release` has returned for it. Audio may come later than that, so that a
+    device goes on decoding while it is made.
     """
 
     def load(self) -> None:
@@ -71,8 +76,11 @@ class Model(Protocol):
     def decode(self) -> Sequence[int]:
         """Advance every prefilled row by one burst; return the slots that have ended."""
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
-        """Return the audio of ended rows, in order, or what went wrong with that row alone."""
+    def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:
+        """Begin the audio of ended rows; return by id what is done, of these or earlier rows.
+
+        Slots are free again. With `wait`, one outcome at least, if any is to come.
+        """
 
     def release(self, slots: Sequence[int]) -> None:
         """Forget rows that were cancelled or failed."""

@@ -8,7 +8,7 @@ the result is [rows, D].
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -16,11 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from .prompt import Span
+
 #: The lowest compute capability that Triton's compiler supports in full.
 TRITON_CAPABILITY: Final = (8, 0)
 
 #: (qkv, keys, values, positions) -> mixed values.
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+#: (qkv [tokens, 3 D], keys, values) -> mixed values [tokens, D], for tokens of prompts that are
+#: in the cache already.
+AttendPrompts = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def has_triton(device: torch.device) -> bool:
@@ -63,6 +69,29 @@ def attend_within(window: int) -> Attend:
             attn_mask=live[:, None, None],
         )
         return mixed.flatten(1)
+
+    return attend
+
+
+def attend_spans(spans: Sequence[Span]) -> AttendPrompts:
+    """Return a way for prompts in these places: one after the other, each in its own shape."""
+
+    def attend(qkv: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        heads, head_dim = keys.shape[1], keys.shape[3]
+        mixed = qkv.new_zeros(len(qkv), heads * head_dim)
+        for span in spans:
+            own = slice(span.start, span.start + span.length)
+            end = span.position + span.length
+            queries = qkv[own, : heads * head_dim].view(span.length, heads, head_dim)
+            places = torch.arange(end, device=qkv.device)
+            found = scaled_dot_product_attention(
+                queries.transpose(0, 1)[None],
+                keys[span.slot, None, :, :end],
+                values[span.slot, None, :, :end],
+                attn_mask=places[None] <= places[span.position :, None],
+            )
+            mixed[own] = found[0].transpose(0, 1).flatten(1)
+        return mixed
 
     return attend
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import torch
@@ -19,10 +20,14 @@ from torch.nn.functional import linear
 from . import transformer
 from .attention import Attend, attend_live, attend_within, has_triton
 from .graphs import Graphs
-from .prompt import Prompt, Prompts, placed
+from .prefill import Prefill, placed
+from .prompt import Prompt
 from .rows import Rows
 from .sampling import Noise, SamplingRows, counter_noise, sample
 from .weights import GptWeights
+
+#: See `transformer.decode`.
+Layers = Callable[[GptWeights, Tensor, Tensor, Tensor, Attend], Tensor]
 
 #: Rows that one step may have in latency mode, below the number of slots.
 _BUCKETS: Final = (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384)
@@ -93,7 +98,9 @@ class Decoder:
             for bucket in reversed(self._buckets)
             for window in reversed(self._windows)
         }
-        self._prompts = Prompts(weights, self._cache, recorder)
+        self._prefill = Prefill(
+            weights, self._cache, recorder, triton=self._triton, add_norm=self._add_norm
+        )
         self._running: dict[int, _Ticket] = {}
         self._lengths: dict[int, int] = {}
         self._reports: deque[_Report] = deque()
@@ -104,7 +111,8 @@ class Decoder:
         self._add_norm = transformer.add_norm
         self._windows: tuple[int, ...] = (positions,)
         self._attend: Callable[[int], Attend] = attend_within
-        if triton and has_triton(device):
+        self._triton = triton and has_triton(device)
+        if self._triton:
             from . import kernels
 
             self._add_norm = kernels.add_norm
@@ -129,7 +137,7 @@ class Decoder:
             raise ValueError(f"a slot is given twice: {slots}")
         if not prompts:
             return
-        self._prompts.fill(prompts)
+        self._prefill.fill(prompts)
         device, weights = self._weights.device, self._weights
         sampling = SamplingRows.of([prompt.sampling for prompt in prompts], weights.audio_ids)
         limits = [prompt.max_codes or weights.max_codes for prompt in prompts]
@@ -200,13 +208,19 @@ class Decoder:
 
     def _step_of(self, bucket: int, window: int) -> Callable[[], None]:
         rows, attend = self._rows.head(bucket), self._attend(window)
-        return lambda: self._step(rows, attend)
+        layers: Layers = partial(transformer.decode, add_norm=self._add_norm)
+        if self._triton:
+            from . import narrow
 
-    def _step(self, rows: Rows, attend: Attend) -> None:
+            if bucket <= narrow.MOST_ROWS and narrow.fits(self._weights):
+                layers = narrow.decode
+        return lambda: self._step(rows, attend, layers)
+
+    def _step(self, rows: Rows, attend: Attend, layers: Layers) -> None:
         """One id of every row: the hot path. Static shapes, and nothing waits for the host."""
         weights = self._weights
         x = weights.mel_embedding[rows.token] + weights.mel_positions[rows.step]
-        latents = transformer.decode(weights, self._cache, x, rows.position, attend, self._add_norm)
+        latents = layers(weights, self._cache, x, rows.position, attend)
         logits = linear(latents, weights.mel_head_weight, weights.mel_head_bias)
         drawn = sample(logits, rows.seen, rows.sampling, rows.step, self._noise)
         rows.advance(drawn, latents, weights.stop_mel_id)

@@ -18,8 +18,8 @@ from torch.nn.functional import (
 from .vocoder_weights import DILATIONS, STRIDES, Block, Convolution, Stage, VocoderWeights
 
 #: Slope of the activation within the stages, and of the last one.
-_SLOPE: Final = 0.1
-_LAST_SLOPE: Final = 0.01
+SLOPE: Final = 0.1
+LAST_SLOPE: Final = 0.01
 
 #: `time`: [rows, channels, time]. `channels_last`: [rows, channels, 1, time] with the channels
 #: innermost, which is how tensor cores like to read half precision. A processor is a third
@@ -35,10 +35,7 @@ class Generator:
         weights: VocoderWeights,
         dtype: torch.dtype,
         layout: Layout,
-        *,
-        compiled: bool = False,
     ) -> None:
-        self._generate = torch.compile(self._run, dynamic=False) if compiled else self._run
         self._dtype = dtype
         self._layout = layout
         self._device = weights.last.device
@@ -71,9 +68,6 @@ class Generator:
 
     def __call__(self, frames: Tensor, conditions: Tensor) -> Tensor:
         """Return [rows, 256 width] samples."""
-        return self._generate(frames, conditions)
-
-    def _run(self, frames: Tensor, conditions: Tensor) -> Tensor:
         ones = (1,) * (frames.dim() - 2)
         first, *others = (
             condition.reshape(*condition.shape, *ones)
@@ -81,18 +75,18 @@ class Generator:
         )
         x = self._convolve(frames, self._first).add_(first)
         for stage, stride, condition in zip(self._stages, STRIDES, others, strict=True):
-            x = self._upsample(leaky_relu_(x, _SLOPE), stage.upsampling, stride).add_(condition)
+            x = self._upsample(leaky_relu_(x, SLOPE), stage.upsampling, stride).add_(condition)
             total, *rest = (self._residual(x, block) for block in stage.blocks)
             for one in rest:
                 total.add_(one)
             x = total.div_(len(stage.blocks))
-        x = self._convolve(leaky_relu_(x, _LAST_SLOPE), self._last)
+        x = self._convolve(leaky_relu_(x, LAST_SLOPE), self._last)
         return x.tanh_().flatten(1)
 
     def _residual(self, x: Tensor, block: Block) -> Tensor:
         for (dilated, plain), dilation in zip(block, DILATIONS, strict=True):
-            change = self._convolve(leaky_relu(x, _SLOPE), dilated, dilation)
-            x = self._convolve(leaky_relu_(change, _SLOPE), plain).add_(x)
+            change = self._convolve(leaky_relu(x, SLOPE), dilated, dilation)
+            x = self._convolve(leaky_relu_(change, SLOPE), plain).add_(x)
         return x
 
     def _convolve(self, x: Tensor, by: Convolution, dilation: int = 1) -> Tensor:
@@ -112,3 +106,15 @@ class Generator:
         if self._layout == "channels_last":
             weight = weight[:, :, None].contiguous(memory_format=torch.channels_last)
         return Convolution(weight, convolution.bias.to(self._dtype))
+
+
+def generator_for(
+    weights: VocoderWeights, dtype: torch.dtype, layout: Layout, *, triton: bool
+) -> Generator:
+    """Return the network; with `triton` the one for GPUs, whose layout is channels last."""
+    if not triton:
+        return Generator(weights, dtype, layout)
+    # Where there is no GPU its compiler need not be.
+    from .hifigan_fused import FusedGenerator
+
+    return FusedGenerator(weights, dtype)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
-from torch import Tensor
 
 from ..errors import (
     ChunkFailed,
@@ -19,9 +18,10 @@ from ..errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
-from ..model import ModelOffer, ModelVoice
+from ..model import ModelOffer, ModelVoice, Outcome
 from ..request import ChunkRequest, Samples, Sound
 from . import tails, voices
+from .attention import has_triton
 from .checkpoint import VOCABULARY_FILE, XttsCheckpoint, load
 from .config import XttsConfig
 from .decoder import Decoder
@@ -41,9 +41,6 @@ REVISION: Final = "xtts-1"
 
 #: Steps between two looks at which rows have ended. An ended row idles for half of them.
 BURST_STEPS: Final = 8
-
-#: Windows that the vocoder computes together on a GPU. A processor is best off with one.
-_CUDA_WINDOWS: Final = 16
 
 #: Spellings of the languages that people use, beside those of the checkpoint.
 _SPELLINGS: Final = ("en-gb", "en-us", "pt-br", "zh")
@@ -91,6 +88,8 @@ class XttsModel:
         self._guarded = guarded
         self._parts: _Parts | None = None
         self._rows: dict[int, ChunkRequest] = {}
+        # Of those whose samples are being made: whether they met the model's limit.
+        self._capped: dict[str, bool] = {}
         # A GPU has a burst to do while the host looks at the one before.
         self._in_flight = 0
 
@@ -165,20 +164,28 @@ class XttsModel:
             decoder.burst(self._burst_steps)
         return tuple(decoder.poll(self._in_flight))
 
-    def vocode(self, slots: Sequence[int]) -> Sequence[Sound | Exception]:
-        """Return the samples of ended rows, all computed together."""
+    def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:
+        """Begin the samples of ended rows; return those that are done."""
         parts = self._loaded()
-        requests = [self._rows[slot] for slot in slots]
-        utterances = [
-            Utterance(parts.decoder.latents(slot), parts.voices[request.voice], request.speed)
-            for slot, request in zip(slots, requests, strict=True)
-        ]
-        takes = [
-            sound if isinstance(sound, Exception) else self._finished(slot, sound)
-            for slot, sound in zip(slots, self._sounds(utterances), strict=True)
-        ]
+        outcomes: dict[str, Outcome] = {}
+        for slot in slots:
+            request = self._rows[slot]
+            latents = parts.decoder.latents(slot)
+            utterance = Utterance(latents, parts.voices[request.voice], request.speed)
+            try:
+                with _out_of_memory():
+                    parts.vocoder.begin(request.id, utterance, urgent=request.interactive)
+            except EngineOutOfMemory as error:
+                outcomes[request.id] = error
+                continue
+            # Asked now: the next row in this slot has other codes.
+            self._capped[request.id] = self._is_capped(slot)
         self.release(slots)
-        return takes
+        parts.vocoder.advance(flush=wait)
+        for request_id, samples in parts.vocoder.finished(wait=wait and not outcomes):
+            capped = self._capped.pop(request_id)
+            outcomes[request_id] = self._finished(samples, capped=capped)
+        return outcomes
 
     def release(self, slots: Sequence[int]) -> None:
         """Forget rows."""
@@ -190,6 +197,7 @@ class XttsModel:
         """Let go of the tensors, and give a GPU its memory back."""
         self._parts = None
         self._rows.clear()
+        self._capped.clear()
         # The decoder's recorded steps refer to it: only the collector ends that circle.
         gc.collect()
         torch.cuda.empty_cache()
@@ -208,8 +216,10 @@ class XttsModel:
                 checkpoint.vocoder,
                 dtype=place.vocoder_dtype,
                 layout="channels_last" if place.is_cuda else "time",
-                rows=_CUDA_WINDOWS if place.is_cuda else 1,
+                rows=None if place.is_cuda else 1,
                 graphs=place.is_cuda,
+                triton=has_triton(place.device),
+                invariant=self._mode == "invariant",
             ),
             voices=named,
             offer=ModelOffer(
@@ -224,28 +234,19 @@ class XttsModel:
             ),
         )
 
-    def _sounds(self, utterances: Sequence[Utterance]) -> list[Tensor | Exception]:
-        """Return the samples of each utterance on its device; what does not fit, halved."""
-        try:
-            return [*self._loaded().vocoder.vocode(utterances)]
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            if len(utterances) == 1:
-                return [EngineOutOfMemory(str(error))]
-        middle = len(utterances) // 2
-        return self._sounds(utterances[:middle]) + self._sounds(utterances[middle:])
+    def _is_capped(self, slot: int) -> bool:
+        """Tell whether a row met the model's limit before it had come to an end."""
+        weights = self._loaded().checkpoint.gpt
+        codes = self._loaded().decoder.codes(slot)
+        return len(codes) == weights.max_codes and bool(codes[-1] != weights.stop_mel_id)
 
-    def _finished(self, slot: int, sound: Tensor) -> Sound | Exception:
+    def _finished(self, samples: Samples, *, capped: bool) -> Outcome:
         """Return what a take is to be in the end."""
-        parts = self._loaded()
-        samples: Samples = sound.cpu().numpy()
         if not samples.size:
             return ChunkFailed("nothing is left of the text at this speed")
-        weights, codes = parts.checkpoint.gpt, parts.decoder.codes(slot)
-        capped = len(codes) == weights.max_codes and bool(codes[-1] != weights.stop_mel_id)
         if not self._trims:
             return Sound(samples, truncated=capped)
-        return tails.ended(samples, parts.offer.sample_rate_hz, capped=capped)
+        return tails.ended(samples, self.offer().sample_rate_hz, capped=capped)
 
     def _loaded(self) -> _Parts:
         if self._parts is None:

@@ -1,26 +1,18 @@
-"""What goes in front of a row's audio: a voice and a text, run through the GPT at once."""
+"""What goes in front of a row's audio: a voice and a text. And how texts share one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final
 
-import torch
 from torch import Tensor
 
-from . import transformer
-from .graphs import Graphs
 from .sampling import Sampling
 from .weights import CONDITIONING, GptWeights
 
-#: Prompts that run together. On a GPU always four, some of them empty if need be, as bits may
-#: depend on the number; a CPU gains nothing from more than one.
-_TOGETHER: Final = {"cuda": 4, "cpu": 1}
-
-#: Text positions that prompts are padded to; the last is the length of the table.
-_WIDTHS: Final = (32, 64, 96, 128, 160, 192, 256, 320)
+#: Packed texts begin at multiples of this, so that a kernel's block of tokens has one owner.
+PROMPT_BLOCK: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +22,7 @@ class Prompt:
     slot: int
     #: Without `[START]` and `[STOP]`.
     text_ids: Sequence[int]
-    #: The voice [32, D] float32.
+    #: The voice [32, D] float32. What becomes of it is kept for the next prompt with this tensor.
     conditioning: Tensor
     sampling: Sampling = field(default_factory=Sampling)
     #: The most ids to draw; None is as many as the model can.
@@ -63,60 +55,32 @@ class Prompt:
             raise ValueError(f"max_codes must be 1 to {weights.max_codes}, not {self.max_codes}")
 
 
-class Prompts:
-    """Runs prompts in fixed shapes, chosen by each prompt's own length alone."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the tokens of one prompt lie in a pass, and where they go."""
 
-    def __init__(self, weights: GptWeights, cache: Tensor, recorder: Graphs) -> None:
-        """Write into `cache`, whose last slot is for padding. Records a graph per width."""
-        self._weights = weights
-        self._cache = cache
-        device, table = weights.device, len(weights.text_positions)
-        self._together = _TOGETHER[device.type]
-        self._padding_slot = cache.shape[2] - 1
-        self._widths = (*(width for width in _WIDTHS if width < table), table)
-        self._ids = torch.zeros(self._together, table, dtype=torch.int64, device=device)
-        self._slots = torch.full((self._together,), self._padding_slot, device=device)
-        self._voices = torch.zeros(self._together, CONDITIONING, weights.width, device=device)
-        self._runs = {
-            width: recorder.record(self._run_of(width)) for width in reversed(self._widths)
-        }
-
-    def fill(self, prompts: Sequence[Prompt]) -> None:
-        """Write the keys and values of checked prompts into the cache, each in its slot."""
-        ordered = sorted(prompts, key=self._width_of)
-        for width, group in groupby(ordered, key=self._width_of):
-            alike = list(group)
-            for first in range(0, len(alike), self._together):
-                self._fill_alike(alike[first : first + self._together], width)
-
-    def _fill_alike(self, prompts: Sequence[Prompt], width: int) -> None:
-        weights = self._weights
-        ids = torch.zeros(self._together, width, dtype=torch.int64)
-        slots = torch.full((self._together,), self._padding_slot)
-        for line, prompt in enumerate(prompts):
-            framed = [weights.start_text_id, *prompt.text_ids, weights.stop_text_id]
-            ids[line, : len(framed)] = torch.tensor(framed)
-            slots[line] = prompt.slot
-            self._voices[line].copy_(prompt.conditioning, non_blocking=True)
-        self._ids[:, :width].copy_(placed(ids, weights.device))
-        self._slots.copy_(placed(slots, weights.device))
-        self._runs[width]()
-
-    def _width_of(self, prompt: Prompt) -> int:
-        return next(width for width in self._widths if width >= prompt.text_width)
-
-    def _run_of(self, width: int) -> Callable[[], None]:
-        return lambda: self._run(width)
-
-    def _run(self, width: int) -> None:
-        weights = self._weights
-        text = weights.text_embedding[self._ids[:, :width]] + weights.text_positions[:width]
-        x = torch.cat([self._voices, text], dim=1)
-        transformer.prefill(weights, self._cache, x, self._slots)
+    slot: int
+    #: Of the first token: its place in the pass, and its position in the slot.
+    start: int
+    position: int
+    length: int
 
 
-def placed(values: Tensor, device: torch.device) -> Tensor:
-    """Return `values` of the host on `device`, without waiting for what the device is doing."""
-    if device.type == "cpu":
-        return values
-    return values.pin_memory().to(device, non_blocking=True)
+def packed(widths: Iterable[int], capacity: int) -> list[list[int]]:
+    """Return where texts of these widths go: for each pass the indices of its texts, in order.
+
+    A pass has `capacity` tokens, and each text begins at a multiple of `PROMPT_BLOCK`. The
+    longest are placed first, each into the first pass that has room.
+    """
+    passes: list[list[int]] = []
+    room: list[int] = []
+    sizes = [-(-width // PROMPT_BLOCK) * PROMPT_BLOCK for width in widths]
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        size = sizes[index]
+        place = next((place for place, left in enumerate(room) if left >= size), len(room))
+        if place == len(room):
+            passes.append([])
+            room.append(capacity)
+        passes[place].append(index)
+        room[place] -= size
+    return passes

@@ -11,9 +11,9 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import gelu, layer_norm, linear
 
-from .attention import Attend
+from .attention import Attend, AttendPrompts
 from .weights import GptWeights, LayerWeights
 
 #: Of every layer norm in the GPT.
@@ -62,28 +62,31 @@ def decode(
     return add_norm(x, None, weights.final_norm_weight, weights.final_norm_bias, NORM_EPS, exact)
 
 
-def prefill(weights: GptWeights, cache: Tensor, x: Tensor, slots: Tensor) -> None:
-    """Fill the cache with the keys and values of prompts `x` [rows, length, D] float32.
+def prefill(
+    weights: GptWeights,
+    cache: Tensor,
+    x: Tensor,
+    slots: Tensor,
+    positions: Tensor,
+    attend: AttendPrompts,
+    add_norm: AddNorm = add_norm,
+) -> None:
+    """Fill the cache with the keys and values of tokens `x` [tokens, D] float32.
 
-    Row `i` goes to slot `slots[i]`, positions 0 .. length - 1. Attention is causal, so padding
-    on the right of a prompt changes nothing on its left; what it leaves in the cache is
-    overwritten before it is read. `x` is used up.
+    Token `i` goes to slot `slots[i]`, position `positions[i]`. `x` is used up.
     """
-    rows, length, width = x.shape
     dtype, update = weights.dtype, None
-    last = len(weights.layers) - 1
-    for index, layer in enumerate(weights.layers):
+    last = weights.layers[-1]
+    for layer, (keys, values) in zip(weights.layers, cache, strict=True):
         normed = add_norm(x, update, layer.ln1_weight, layer.ln1_bias, NORM_EPS, dtype)
         qkv = linear(normed, layer.qkv_weight, layer.qkv_bias)
-        query, key, value = qkv.view(rows, length, 3, weights.heads, -1).permute(2, 0, 3, 1, 4)
-        cache[index, 0, :, :, :length].index_copy_(0, slots, key)
-        cache[index, 1, :, :, :length].index_copy_(0, slots, value)
-        if index == last:
+        _, key, value = qkv.view(len(x), 3, weights.heads, -1).unbind(1)
+        keys[slots, :, positions] = key
+        values[slots, :, positions] = value
+        if layer is last:
             return  # Nobody reads what the last layer makes of a prompt.
-        mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
-        update = linear(
-            mixed.transpose(1, 2).reshape(rows, length, width), layer.proj_weight, layer.proj_bias
-        )
+        mixed = attend(qkv, keys, values)
+        update = linear(mixed, layer.proj_weight, layer.proj_bias)
         normed = add_norm(x, update, layer.ln2_weight, layer.ln2_bias, NORM_EPS, dtype)
         update = _feed_forward(layer, normed)
 

@@ -1,33 +1,41 @@
 """From latents to samples, many utterances at once, exactly.
 
 Latents are stretched to frames of 256 samples and cut into windows (see `windows`). The windows
-are computed in batches of fixed shapes (see `hifigan`) and put together again. What comes out
-depends neither on the neighbours in a batch nor on where an utterance was cut.
+are computed in batches of fixed shapes (see `hifigan`) and put together again on the host. What
+comes out depends neither on the neighbours in a batch nor on where an utterance was cut.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, linear
+from torch.nn.functional import linear
 
+from ..request import Samples
 from .graphs import Graphs
-from .hifigan import Generator, Layout
+from .hifigan import Layout, generator_for
 from .speakers import Speaker
 from .vocoder_weights import STRIDES, VocoderWeights
-from .windows import HALO_FRAMES, Window, plan
+from .window_batch import Computed, Piece, WindowBatch
+from .windows import HALO_FRAMES, plan
 
 #: Samples of one frame.
 HOP_SAMPLES: Final = math.prod(STRIDES)
 
-#: Of windows, in frames. The widest is for all that lasts 2.7 s or longer.
-WIDTHS: Final = (32, 64, 128, 256)
+#: Of windows, in frames, and how many windows of it a GPU computes together. All but the widest
+#: are for the ends of utterances, which are few: a quarter of the frames is nearly as fast, and
+#: fills sooner. (With 2048 frames cuDNN chooses kernels that take four times as long.)
+ROWS: Final = {256: 16, 128: 8, 64: 16, 32: 16}
+
+#: Calls of `advance` that a window waits for others to fill its batch.
+PATIENCE: Final = 3
 
 #: As slow as the reference lets anybody speak.
 MINIMUM_SPEED: Final = 0.05
@@ -42,51 +50,21 @@ class Utterance:
     speed: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One window of an utterance, and where its samples go."""
+@dataclass(slots=True)
+class _Queue:
+    """Windows of one width that wait for their batch."""
 
-    window: Window
-    frames: Tensor  # [D, frames] of the whole utterance
-    condition: Tensor  # [sum of channels]
-    samples: Tensor  # [samples] of the whole utterance
-
-
-class Batch:
-    """Fixed buffers for `rows` windows of one width, and the kernels over them."""
-
-    def __init__(self, generator: Generator, rows: int, width: int, graphs: Graphs) -> None:
-        self.rows = rows
-        self._generator = generator
-        self._frames = generator.frames(rows, width)  # [rows, D, (1,) width]
-        self._conditions = generator.conditions(rows)  # [rows, sum of channels]
-        self._samples = torch.empty(0)  # [rows, 256 width]
-        #: Computes all rows, also those that nobody has filled: the shape never changes.
-        self.run = graphs.record(self._generate)
-
-    def compute(self, pieces: Sequence[Piece]) -> None:
-        """Fill the samples of up to `rows` pieces."""
-        for row, piece in enumerate(pieces):
-            start, width = piece.window.start, piece.window.width
-            frames = piece.frames[:, start : start + width]
-            self._frames[row].copy_(frames.view_as(self._frames[row]))
-            self._conditions[row].copy_(piece.condition)
-        self.run()
-        for row, piece in enumerate(pieces):
-            start = piece.window.start * HOP_SAMPLES
-            kept = slice(piece.window.keep_from * HOP_SAMPLES, piece.window.keep_to * HOP_SAMPLES)
-            piece.samples[kept] = self._samples[row, kept.start - start : kept.stop - start]
-
-    @torch.inference_mode()
-    def _generate(self) -> None:
-        self._samples = self._generator(self._frames, self._conditions)
+    batch: WindowBatch
+    pieces: deque[Piece] = field(default_factory=deque)
+    #: Calls of `advance` since a window began to wait.
+    waited: int = 0
 
 
 class Vocoder:
-    """All utterances of a call share batches of `rows` windows. Not thread-safe.
+    """Turns utterances into samples; those that are under way share batches. Not thread-safe.
 
-    A GPU wants many rows, half precision and `graphs`; a processor is best off with one row at a
-    time. With `graphs`, nothing else may use the GPU during construction.
+    `begin` takes an utterance, `advance` has the device compute batches that are full or have
+    waited, `finished` gives what is done. None of them waits for the device unless asked to.
     """
 
     def __init__(
@@ -95,64 +73,119 @@ class Vocoder:
         *,
         dtype: torch.dtype = torch.float32,
         layout: Layout = "channels_last",
-        rows: int = 1,
-        widths: Sequence[int] = WIDTHS,
+        rows: int | None = 1,
+        widths: Sequence[int] = tuple(ROWS),
         graphs: bool = False,
-        compiled: bool = False,
+        triton: bool = False,
+        invariant: bool = True,
     ) -> None:
-        """`compiled` has PyTorch fuse what lies between the convolutions, once for each shape."""
+        """`rows` windows share a batch, or with None as many as `ROWS` has for their width.
+
+        An `invariant` batch leaves out rows in which a GPU would give a window other bits.
+
+        With `graphs`, nothing else may use the GPU during construction. `triton` fuses what lies
+        between the convolutions.
+        """
         if min(widths) <= 2 * HALO_FRAMES:
             raise ValueError(f"a window of {min(widths)} frames would be all halo")
-        device = weights.last.device
         self._weights = weights
-        generator = Generator(weights, dtype, layout, compiled=compiled)
-        shared = Graphs(device, enabled=graphs)
+        self._generator = generator_for(weights, dtype, layout, triton=triton)
+        recorder = Graphs(weights.last.device, enabled=graphs)
         # The widest first: the others fit into the memory that it takes.
-        self._widths = sorted(widths, reverse=True)
-        self._batches = {width: Batch(generator, rows, width, shared) for width in self._widths}
-        self._plain = generator if not compiled else Generator(weights, dtype, layout)
-        self._unrecorded = Graphs(device, enabled=False)
+        self._queues = {
+            width: _Queue(
+                WindowBatch(self._generator, rows or ROWS[width], width, recorder, invariant)
+            )
+            for width in sorted(widths, reverse=True)
+        }
+        self._computed: deque[Computed] = deque()
+        self._finished: list[tuple[str, Samples]] = []
         # A few kilobytes each: every voice that is ever used may stay.
         self._conditions: dict[str, Tensor] = {}
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an utterance is under way."""
+        waiting = any(queue.pieces for queue in self._queues.values())
+        return bool(waiting or self._computed or self._finished)
+
     def warm_up(self) -> None:
         """Run every fixed shape once."""
-        for batch in self._batches.values():
-            batch.run()
+        for queue in self._queues.values():
+            queue.batch.compute(())
 
     @torch.inference_mode()
-    def vocode(self, utterances: Sequence[Utterance]) -> list[Tensor]:
-        """Return the samples of each utterance, in order: [samples] float32, on the device.
+    def begin(self, name: str, utterance: Utterance, *, urgent: bool = False) -> None:
+        """Take an utterance; its latents are no longer needed after this, on this stream.
 
-        There are none of an utterance whose tempo leaves no latent.
+        An `urgent` one does not wait for its batches to fill.
         """
-        samples = []
-        waiting = defaultdict(list)
-        for utterance in utterances:
-            frames = self._stretch(utterance)
-            samples.append(frames.new_empty(frames.shape[1] * HOP_SAMPLES))
-            condition = self._condition(utterance.speaker)
-            for window in plan(frames.shape[1], self._widths):
-                waiting[window.width].append(Piece(window, frames, condition, samples[-1]))
-        for width, pieces in waiting.items():
-            # The shortest utterances fit no width. They are computed alone, in their own.
-            batch = self._batches.get(width) or Batch(self._plain, 1, width, self._unrecorded)
-            for start in range(0, len(pieces), batch.rows):
-                batch.compute(pieces[start : start + batch.rows])
-        return samples
+        frames = self._stretch(utterance)
+        length = len(frames)
+        windows = plan(length, tuple(self._queues))
+        samples: Samples = np.empty(length * HOP_SAMPLES, np.float32)
+        if not windows:
+            self._finished.append((name, samples))
+            return
+        condition = self._condition(utterance.speaker)
+        missing = len(windows)
+        unread = [missing]
+        for window in windows:
+            piece = Piece(name, window, frames, condition, samples, unread)
+            if window.width not in self._queues:
+                # The shortest utterances fit no width. They are computed alone, in their own.
+                recorder = Graphs(frames.device, enabled=False)
+                alone = WindowBatch(self._generator, 1, window.width, recorder)
+                self._computed.append(alone.compute([piece]))
+                continue
+            queue = self._queues[window.width]
+            queue.pieces.append(piece)
+            queue.waited = max(queue.waited, PATIENCE if urgent else 0)
+
+    @torch.inference_mode()
+    def advance(self, *, flush: bool = False) -> None:
+        """Have the device compute all batches that are full, have waited, or all with `flush`."""
+        for queue in self._queues.values():
+            rows = queue.batch.room
+            while len(queue.pieces) >= rows or (
+                queue.pieces and (flush or queue.waited >= PATIENCE)
+            ):
+                count = min(rows, len(queue.pieces))
+                pieces = [queue.pieces.popleft() for _ in range(count)]
+                self._computed.append(queue.batch.compute(pieces))
+                queue.waited = queue.waited if count == rows else 0
+            queue.waited = queue.waited + 1 if queue.pieces else 0
+
+    def finished(self, *, wait: bool = False) -> list[tuple[str, Samples]]:
+        """Return names and samples of utterances that are done since the last call.
+
+        With `wait`, one at least, if the device has any to compute. There are no samples of an
+        utterance whose tempo leaves no latent.
+        """
+        while self._computed and ((wait and not self._finished) or self._computed[0].is_done()):
+            self._finished += self._computed.popleft().read(HOP_SAMPLES)
+        done, self._finished = self._finished, []
+        return done
+
+    def vocode(self, utterances: Sequence[Utterance]) -> list[Tensor]:
+        """Return the samples of each utterance, in order, on the host, all computed now."""
+        for index, utterance in enumerate(utterances):
+            self.begin(str(index), utterance)
+        self.advance(flush=True)
+        found: dict[str, Samples] = {}
+        while len(found) < len(utterances):
+            found.update(self.finished(wait=True))
+        return [torch.from_numpy(found[str(index)]) for index in range(len(utterances))]
 
     def _stretch(self, utterance: Utterance) -> Tensor:
-        """Return the frames of an utterance, [D, frames] float32."""
+        """Return the frames of an utterance, [frames, D] float32, in memory of its own."""
         weights = self._weights
-        frames = utterance.latents.float().T[None]
+        frames = utterance.latents.to(torch.float32, copy=True)
         tempo = 1.0 / max(utterance.speed, MINIMUM_SPEED)
         # One after another, as the reference does it: rounding down twice loses other frames.
         for scale in (tempo, weights.frames_per_latent, weights.stretch):
-            if int(frames.shape[2] * scale) == 0:
-                return frames[0, :, :0]
-            if scale != 1.0:
-                frames = interpolate(frames, scale_factor=scale, mode="linear")
-        return frames[0]
+            frames = stretched(frames, scale)
+        return frames
 
     def _condition(self, speaker: Speaker) -> Tensor:
         """Return what a voice adds to each stage, [sum of channels], computed once."""
@@ -162,3 +195,21 @@ class Vocoder:
             found = linear(speaker.embedding, weights.condition_weight, weights.condition_bias)
             self._conditions[speaker.revision] = found
         return found
+
+
+def stretched(frames: Tensor, scale: float) -> Tensor:
+    """Return `frames` [frames, D] made `scale` times as long, linear in between.
+
+    What `torch.nn.functional.interpolate` does to [1, D, frames], computed as it does it, but
+    in an order of memory that suits a GPU: there it takes a fifth of the time.
+    """
+    count = int(len(frames) * scale)
+    if count == len(frames):
+        return frames
+    # It has the step in float32, and rounds each place once.
+    step = float(np.float32(1.0 / scale))
+    places = torch.arange(count, device=frames.device, dtype=torch.float64) + 0.5
+    places = (places * step - 0.5).clamp_(min=0.0).float()
+    lower = places.long()
+    upper = (lower + 1).clamp_(max=len(frames) - 1)
+    return torch.lerp(frames[lower], frames[upper], (places - lower)[:, None])

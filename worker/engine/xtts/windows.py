@@ -1,7 +1,7 @@
 """Which pieces of an utterance the vocoder computes, and what it keeps of each.
 
 A sample depends on a limited stretch of frames. So a long utterance is computed in windows of
-one width that overlap; of each window only what had all its frames around it is kept, and
+few widths that overlap; of each window only what had all its frames around it is kept, and
 nothing is lost by it. The first window begins at the true beginning, the last one ends at the
 true end. Nothing is ever padded.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Final
 
 #: How far a sample sees, in frames to each side: 12.7 (measured on the published shapes).
@@ -29,16 +30,34 @@ class Window:
 def plan(frames: int, widths: Sequence[int]) -> list[Window]:
     """Return the windows of an utterance, in order. Their kept parts follow one another.
 
-    The widest of `widths` that fits is taken. An utterance shorter than all of them is one
-    window of its own width. It depends on nothing but the utterance.
+    As many of the widest of `widths` as fit, and for the rest the one or two that cover it with
+    the fewest frames. An utterance shorter than all of them is one window of its own width. It
+    depends on nothing but the utterance.
     """
-    width = max((width for width in widths if width <= frames), default=frames)
-    windows = []
+    fitting = sorted((width for width in widths if width <= frames), reverse=True)
+    if not fitting:
+        return [Window(0, frames, 0, frames)] if frames else []
+    # What a window adds to what the others keep. The two ends of the utterance need no halo.
+    count, rest = divmod(frames - 2 * HALO_FRAMES, fitting[0] - 2 * HALO_FRAMES)
+    windows: list[Window] = []
     kept = 0
-    while kept < frames:
+    for width in (*(fitting[:1] * count), *_covering(rest, fitting)):
         start = min(max(0, kept - HALO_FRAMES), frames - width)
         end = start + width
         keep_to = frames if end == frames else end - HALO_FRAMES
         windows.append(Window(start, width, kept, keep_to))
         kept = keep_to
     return windows
+
+
+def _covering(frames: int, widths: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths, one or two, that add at least `frames` at the least cost."""
+    if not frames:
+        return ()
+    choices = (
+        choice
+        for count in (1, 2)
+        for choice in combinations_with_replacement(widths, count)
+        if sum(width - 2 * HALO_FRAMES for width in choice) >= frames
+    )
+    return min(choices, key=lambda choice: (sum(choice), len(choice)))

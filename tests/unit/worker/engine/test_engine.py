@@ -249,9 +249,9 @@ class StumblingModel(CountingModel):
         self._at("decode")
         return super().decode()
 
-    def vocode(self, slots):
+    def vocode(self, slots, *, wait):
         self._at("vocode")
-        return super().vocode(slots)
+        return super().vocode(slots, wait=wait)
 
 
 @pytest.mark.parametrize("method", ["prefill", "decode", "vocode"])
@@ -521,3 +521,27 @@ def test_every_future_ends_once_whatever_happens_at_the_same_time(engines, seed)
     snapshot = engine.snapshot()
     assert (snapshot["active"], snapshot["waiting"]) == (0, 0)
     assert engine.capacity(interactive=True) == 3
+
+
+class LateModel(FakeModel):
+    """Makes the audio of a row one step after the row has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: dict[str, Any] = {}
+
+    def vocode(self, slots, *, wait):
+        done, self._late = self._late, dict(super().vocode(slots, wait=wait))
+        if wait and not done:
+            done, self._late = self._late, {}
+        return done
+
+
+def test_a_slot_is_free_for_another_row_while_the_audio_is_made(engines):
+    engine = engines(LateModel(), slots=1)
+
+    futures = [engine.submit(chunk(name)) for name in "abc"]
+
+    for name, future in zip("abc", futures, strict=True):
+        assert np.array_equal(future.result(PATIENCE_S).samples, tones(chunk(name)))
+    assert engine.snapshot()["sounding"] == 0

@@ -39,7 +39,7 @@ def model() -> Iterator[EspeakModel]:
 
 def spoken(model: EspeakModel, request: ChunkRequest = SENTENCE, **change: object) -> Samples:
     model.prefill([(0, replace(request, **change))])
-    (outcome,) = model.vocode(model.decode())
+    (outcome,) = model.vocode(model.decode(), wait=True).values()
     assert not isinstance(outcome, Exception)
     return outcome.samples
 
@@ -218,9 +218,9 @@ def test_rows_are_spoken_one_by_one_in_the_order_they_came_unless_released(model
 
     model.release([0])
     ended = [list(model.decode())]
-    model.vocode(ended[0])
+    model.vocode(ended[0], wait=True)
     ended.append(list(model.decode()))
-    model.vocode(ended[1])
+    model.vocode(ended[1], wait=True)
 
     assert ended == [[2], [1]]
     assert list(model.decode()) == []
@@ -233,7 +233,7 @@ def test_a_text_that_crashes_the_library_fails_alone(model, language, text):
     model.prefill([(0, replace(SENTENCE, text=text, language=language))])
 
     # libespeak-ng 1.52 crashes on these; a later one may speak them.
-    (outcome,) = model.vocode(model.decode())
+    (outcome,) = model.vocode(model.decode(), wait=True).values()
 
     assert isinstance(outcome, Sound) or "SIGSEGV" in str(outcome)
     assert len(spoken(model)) > 0
@@ -246,7 +246,7 @@ def test_a_process_that_was_killed_fails_one_text_at_most():
 
     os.kill(speaker_pid(), signal.SIGKILL)
     model.prefill([(0, SENTENCE)])
-    model.vocode(model.decode())
+    model.vocode(model.decode(), wait=True)
 
     assert np.array_equal(spoken(model), expected)
     model.close()

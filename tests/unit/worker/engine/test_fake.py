@@ -126,9 +126,9 @@ def test_a_burst_takes_as_long_as_the_speed_says():
 
 def test_a_text_may_fail_alone():
     model = FakeModel(FakeOptions(fail_on="bad"))
-    model.prefill([(0, HELLO), (1, replace(HELLO, text="a bad text"))])
+    model.prefill([(0, HELLO), (1, replace(HELLO, id="b", text="a bad text"))])
 
-    good, bad = model.vocode([0, 1])
+    good, bad = model.vocode([0, 1], wait=True).values()
 
     assert np.array_equal(good.samples, tones(HELLO))
     assert isinstance(bad, ChunkFailed)
@@ -136,10 +136,10 @@ def test_a_text_may_fail_alone():
 
 def test_a_text_may_be_rambled():
     model = FakeModel(FakeOptions(ramble_on="well"))
-    rambled = replace(HELLO, text="oh well")
+    rambled = replace(HELLO, id="b", text="oh well")
     model.prefill([(0, HELLO), (1, rambled)])
 
-    brief, long = model.vocode([0, 1])
+    brief, long = model.vocode([0, 1], wait=True).values()
 
     assert model.offer().guarded
     assert not FakeModel().offer().guarded
@@ -154,9 +154,9 @@ def test_loading_may_fail():
 
 def test_a_silent_model_makes_the_same_short_silence_of_any_text():
     model = FakeModel(FakeOptions(silent=True))
-    model.prefill([(0, HELLO), (1, replace(HELLO, text="Something else, much longer"))])
+    model.prefill([(0, HELLO), (1, replace(HELLO, id="b", text="Something else, much longer"))])
 
-    first, second = model.vocode([0, 1])
+    first, second = model.vocode([0, 1], wait=True).values()
 
     assert first.samples is second.samples
     assert 0 < len(first.samples) < SAMPLE_RATE_HZ / 10

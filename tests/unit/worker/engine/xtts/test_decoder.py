@@ -273,3 +273,29 @@ def test_half_precision_stays_close_to_single(weights: GptWeights) -> None:
 
     for slot in range(SLOTS):
         assert (takes[0][slot][1] - takes[1][slot][1]).abs().max() < 0.1
+
+
+def test_a_voice_that_is_known_gives_the_same_bits_as_a_new_one(weights: GptWeights) -> None:
+    first, again = prompt_of(5, weights), prompt_of(5, weights)
+    decoder = Decoder(weights, SLOTS)
+    takes = []
+    # The same tensor twice, then one with the same values that the decoder has never seen.
+    for prompt in (first, first, again):
+        decoder.prefill([prompt])
+        takes.append(finished(decoder, [0])[0])
+
+    for codes, latents in takes[1:]:
+        assert codes == takes[0][0]
+        assert torch.equal(latents, takes[0][1])
+
+
+def test_more_voices_than_are_kept_are_spoken_all_the_same(
+    weights: GptWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine.xtts.prefill._VOICES", 2)
+    decoder = Decoder(weights, SLOTS)
+    prompts = [prompt_of(number, weights) for number in (0, 1, 2, 0, 1, 2)]
+
+    for number, prompt in zip((0, 1, 2, 0, 1, 2), prompts, strict=True):
+        decoder.prefill([prompt])
+        assert finished(decoder, [0])[0][0] == lone_takes(invariant=True)[number][0]

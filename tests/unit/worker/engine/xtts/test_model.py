@@ -88,11 +88,12 @@ def samples_of(engine: Engine, request: ChunkRequest) -> Samples:
 
 def spoken(model: Any, slots: set[int]) -> dict[int, Any]:
     """Decode until these slots have ended, and return what became of them."""
-    outcomes: dict[int, Any] = {}
-    while slots - outcomes.keys():
+    ids = {slot: request.id for slot, request in model._rows.items() if slot in slots}
+    outcomes: dict[str, Any] = {}
+    while ids.values() - outcomes.keys():
         ended = model.decode()
-        outcomes.update(zip(ended, model.vocode(ended), strict=True))
-    return outcomes
+        outcomes |= model.vocode(ended, wait=not model._rows.keys() - set(ended))
+    return {slot: outcomes[request_id] for slot, request_id in ids.items()}
 
 
 def test_texts_become_the_samples_of_coqui_tts(engine, coqui, checkpoint):
@@ -246,7 +247,7 @@ def test_without_rows_there_is_nothing_to_do(model):
     model.warm_up()
 
     assert list(model.decode()) == []
-    assert list(model.vocode([])) == []
+    assert not model.vocode([], wait=True)
     model.release([0, 1])
 
 
@@ -270,9 +271,12 @@ def test_an_end_that_was_cut_off_is_faded_and_told_and_no_other(engines, engine,
 
 
 def test_a_tail_that_runs_on_is_cut_and_told(model, monkeypatch):
-    speech = torch.cat([torch.ones(RATE_HZ), torch.zeros(RATE_HZ)])
+    speech = np.concatenate([np.ones(RATE_HZ), np.zeros(RATE_HZ)]).astype(np.float32)
+    finished = model._parts.vocoder.finished
     monkeypatch.setattr(
-        model._parts.vocoder, "vocode", lambda utterances: [speech] * len(utterances)
+        model._parts.vocoder,
+        "finished",
+        lambda wait: [(name, speech) for name, _ in finished(wait=wait)],
     )
     model.prefill([(0, chunk("a", TEXTS["en"]))])
 
@@ -281,18 +285,18 @@ def test_a_tail_that_runs_on_is_cut_and_told(model, monkeypatch):
     assert sound.trimmed_s == pytest.approx(0.82)
 
 
-def test_takes_that_do_not_fit_into_memory_together_are_made_one_by_one(model, monkeypatch):
-    vocode = model._parts.vocoder.vocode
+def test_a_take_that_does_not_fit_into_memory_fails_alone(model, monkeypatch):
+    begin = model._parts.vocoder.begin
 
-    def narrow(utterances: Any) -> Any:
-        if len(utterances) > 1 or utterances[0].speed == 2:
+    def narrow(name: Any, utterance: Any, *, urgent: bool) -> None:
+        if utterance.speed == 2:
             raise torch.OutOfMemoryError("no room")
-        return vocode(utterances)
+        begin(name, utterance, urgent=urgent)
 
     requests = [chunk(slot, TEXTS["en"], speed=slot + 1) for slot in range(SLOTS)]
     monkeypatch.setattr(model, "_burst_steps", 100)
     model.prefill(list(enumerate(requests)))
-    monkeypatch.setattr(model._parts.vocoder, "vocode", narrow)
+    monkeypatch.setattr(model._parts.vocoder, "begin", narrow)
 
     takes = spoken(model, set(range(SLOTS)))
 

@@ -13,11 +13,12 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from worker.engine.xtts.checkpoint import XttsCheckpoint
 from worker.engine.xtts.hifigan import Generator, Layout
 from worker.engine.xtts.speakers import Speaker
-from worker.engine.xtts.vocoder import HOP_SAMPLES, Utterance, Vocoder
+from worker.engine.xtts.vocoder import HOP_SAMPLES, PATIENCE, Utterance, Vocoder, stretched
 from worker.engine.xtts.windows import HALO_FRAMES
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
@@ -188,3 +189,70 @@ def test_warming_up_changes_nothing(checkpoint, vocoder, speaker):
     warm.warm_up()
 
     assert torch.equal(warm.vocode([utterance])[0], vocoder.vocode([utterance])[0])
+
+
+def test_a_stretch_is_that_of_torch():
+    for count, scale in (
+        (1, 4.0),
+        (2, 24000 / 22050),
+        (602, 4.0),
+        (2400, 24000 / 22050),
+        (50, 20.0),
+    ):
+        frames = torch.randn(count, 8)
+        wanted = interpolate(frames.T[None], scale_factor=scale, mode="linear")[0].T
+
+        assert off_by(stretched(frames, scale), wanted) < 2e-6
+
+
+def test_windows_wait_for_others_but_not_for_ever(checkpoint, speaker):
+    # Given batches of four, and two utterances of one window each
+    vocoder = Vocoder(checkpoint.vocoder, rows=4, widths=[34])
+    frames = Utterance(latents_of(0, 8), speaker)
+    for name in ("one", "two"):
+        vocoder.begin(name, frames)
+
+    # When nothing joins them
+    turns = []
+    for turn in range(PATIENCE + 1):
+        vocoder.advance()
+        turns += [turn] * len(vocoder.finished())
+
+    # Then they are computed all the same, after a while
+    assert turns == [PATIENCE] * 2
+    assert not vocoder.is_busy
+
+
+def test_a_full_batch_goes_at_once_and_the_rest_when_it_is_asked_for(checkpoint, speaker):
+    vocoder = Vocoder(checkpoint.vocoder, rows=2, widths=[34])
+    for name in "abc":
+        vocoder.begin(name, Utterance(latents_of(0, 8), speaker))
+
+    vocoder.advance()
+    at_once = [name for name, _ in vocoder.finished(wait=True)]
+    vocoder.advance(flush=True)
+
+    assert at_once == ["a", "b"]
+    assert [name for name, _ in vocoder.finished(wait=True)] == ["c"]
+
+
+def test_an_urgent_utterance_does_not_wait(checkpoint, speaker):
+    vocoder = Vocoder(checkpoint.vocoder, rows=4, widths=[34])
+    vocoder.begin("now", Utterance(latents_of(0, 8), speaker), urgent=True)
+
+    vocoder.advance()
+
+    assert [name for name, _ in vocoder.finished()] == ["now"]
+
+
+def test_the_latents_may_be_overwritten_once_an_utterance_has_begun(checkpoint, speaker):
+    latents = latents_of(3, 20)
+    vocoder = Vocoder(checkpoint.vocoder)
+    (wanted,) = vocoder.vocode([Utterance(latents, speaker)])
+
+    vocoder.begin("kept", Utterance(latents, speaker))
+    latents.zero_()
+    vocoder.advance(flush=True)
+
+    ((_, samples),) = vocoder.finished(wait=True)
+    assert torch.equal(torch.from_numpy(samples), wanted)

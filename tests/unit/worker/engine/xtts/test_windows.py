@@ -32,13 +32,29 @@ def test_a_kept_frame_has_a_halo_or_the_true_end_on_both_sides(frames, widths):
 
 
 @given(frames=utterances, widths=width_sets)
-def test_windows_stay_within_the_utterance_and_have_the_widest_width_that_fits(frames, widths):
+def test_windows_stay_within_the_utterance_and_have_widths_that_there_are(frames, widths):
     fitting = [width for width in widths if width <= frames]
 
     for window in plan(frames, widths):
         assert window.start >= 0
         assert window.start + window.width <= frames
-        assert window.width == (max(fitting) if fitting else frames)
+        assert window.width in (fitting or [frames])
+
+
+@given(frames=utterances, widths=width_sets)
+def test_more_widths_never_cost_more_frames(frames, widths):
+    def cost(widths: tuple[int, ...]) -> int:
+        return sum(window.width for window in plan(frames, widths))
+
+    fitting = [width for width in widths if width <= frames]
+
+    assert cost(widths) <= cost((max(fitting, default=frames),))
+
+
+def test_the_end_of_an_utterance_has_windows_that_fit_it():
+    widths = [window.width for window in plan(1030, (32, 64, 128, 256))]
+
+    assert widths == [256, 256, 256, 256, 128]
 
 
 @given(frames=st.integers(256, 4000))

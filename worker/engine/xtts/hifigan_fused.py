@@ -1,0 +1,78 @@
+"""The vocoder's network with everything between two convolutions in one kernel, for GPUs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d, pad
+
+from .hifigan import LAST_SLOPE, SLOPE, Generator
+from .hifigan_kernels import finish
+from .vocoder_weights import DILATIONS, STRIDES, Convolution, Stage, VocoderWeights
+
+
+class FusedGenerator(Generator):
+    """A `Generator` in channels last that writes each sum to memory once."""
+
+    def __init__(self, weights: VocoderWeights, dtype: torch.dtype) -> None:
+        super().__init__(weights, dtype, "channels_last")
+        self._first_matrix = self._first.weight[:, :, 0].flatten(1).T.contiguous()
+
+    def __call__(self, frames: Tensor, conditions: Tensor) -> Tensor:
+        """Return [rows, 256 width] samples."""
+        # Contiguous: the kernel reads them as [rows, channels].
+        first, *others = (
+            condition.contiguous() for condition in conditions.split(self._channels, dim=1)
+        )
+        x = finish(self._entry(frames), self._first.bias, SLOPE, shift=first)
+        slopes = (*(SLOPE for _ in STRIDES[1:]), LAST_SLOPE)
+        for stage, stride, shift, slope in zip(self._stages, STRIDES, others, slopes, strict=True):
+            x = _stage(x, stage, stride, shift, slope)
+        return _convolved(x, self._last).tanh_().flatten(1)
+
+    def _entry(self, frames: Tensor) -> Tensor:
+        """Convolve [rows, D, 1, width] as one matrix product a row.
+
+        As a convolution it is a small one with long sums, which cuDNN splits in another way in
+        the last rows than in the first: they would have other bits (see `WindowBatch`).
+        """
+        kernel = self._first.weight.shape[-1]
+        padded = pad(frames[:, :, 0], (kernel // 2, kernel // 2))
+        columns = padded.unfold(2, kernel, 1).transpose(1, 2).flatten(2)  # [rows, width, D kernel]
+        return (columns @ self._first_matrix).transpose(1, 2)[:, :, None]
+
+
+def _stage(x: Tensor, stage: Stage, stride: int, shift: Tensor, slope: float) -> Tensor:
+    """Upsample the activated `x`; return the activated mean of the residual blocks."""
+    weight, bias = stage.upsampling.weight, stage.upsampling.bias
+    padding = (weight.shape[-1] - stride) // 2
+    x = conv_transpose2d(x, weight, stride=(1, stride), padding=(0, padding))
+    plain = torch.empty_like(x)
+    active = finish(x, bias, SLOPE, shift=shift, summed=plain)
+    mixed: Tensor | None = None
+    for place, block in enumerate(stage.blocks, 1):
+        total, entry = plain, active
+        for (dilated, straight), dilation in zip(block[:-1], DILATIONS[:-1], strict=True):
+            change = _changed(entry, dilated, straight, dilation)
+            summed = torch.empty_like(change)
+            entry = finish(change, straight.bias, SLOPE, residual=total, summed=summed)
+            total = summed
+        dilated, straight = block[-1]
+        change = _changed(entry, dilated, straight, DILATIONS[-1])
+        if place < len(stage.blocks):
+            mixed = finish(change, straight.bias, None, residual=total, others=mixed)
+    return finish(
+        change, straight.bias, slope, residual=total, others=mixed, gain=1 / len(stage.blocks)
+    )
+
+
+def _changed(x: Tensor, dilated: Convolution, straight: Convolution, dilation: int) -> Tensor:
+    """Return what a pair of convolutions makes of the activated `x`, its last bias missing."""
+    between = finish(_convolved(x, dilated, dilation), dilated.bias, SLOPE)
+    return _convolved(between, straight)
+
+
+def _convolved(x: Tensor, by: Convolution, dilation: int = 1) -> Tensor:
+    """Convolve without the bias."""
+    padding = (by.weight.shape[-1] - 1) // 2 * dilation
+    return conv2d(x, by.weight, padding=(0, padding), dilation=(1, dilation))

@@ -1,0 +1,94 @@
+# mypy: ignore-errors
+# The body below is not Python: Triton reads its source and compiles it for the GPU.
+"""The Triton kernel of what lies between the vocoder's convolutions, imported only on a GPU.
+
+Convolutions are cuDNN's. Left to itself each would be followed by up to five passes over
+memory: bias, condition, residual, mean, activation. This is one pass for all of them, in float32
+between one rounding of its input and one of each output.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+#: Elements of one program: 8 for each thread of 4 warps, which is one 16-byte read in half.
+_BLOCK: Final = 1024
+
+
+@triton.jit
+def _finish(
+    x_ptr,
+    bias_ptr,
+    shift_ptr,
+    residual_ptr,
+    others_ptr,
+    sum_ptr,
+    active_ptr,
+    count,
+    row_size,
+    gain,
+    slope,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+):
+    """Pointers that are None are compiled away."""
+    places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    live = places < count
+    channels = places % CHANNELS
+    x = tl.load(x_ptr + places, mask=live).to(tl.float32)
+    x += tl.load(bias_ptr + channels).to(tl.float32)
+    if shift_ptr is not None:
+        shifts = (places // row_size) * CHANNELS + channels
+        x += tl.load(shift_ptr + shifts, mask=live).to(tl.float32)
+    if residual_ptr is not None:
+        x += tl.load(residual_ptr + places, mask=live).to(tl.float32)
+    if others_ptr is not None:
+        x += tl.load(others_ptr + places, mask=live).to(tl.float32)
+    x *= gain
+    if sum_ptr is not None:
+        tl.store(sum_ptr + places, x.to(sum_ptr.dtype.element_ty), mask=live)
+    if active_ptr is not None:
+        active = tl.where(x > 0, x, x * slope)
+        tl.store(active_ptr + places, active.to(active_ptr.dtype.element_ty), mask=live)
+
+
+def finish(
+    x: Tensor,
+    bias: Tensor,
+    slope: float | None,
+    *,
+    shift: Tensor | None = None,
+    residual: Tensor | None = None,
+    others: Tensor | None = None,
+    gain: float = 1.0,
+    summed: Tensor | None = None,
+) -> Tensor:
+    """Return `leaky_relu(y, slope)`, or `y` where `slope` is None, in the place of `x`.
+
+    `y = (x + bias + shift + residual + others) * gain`; it is also written to `summed`, if
+    there is one. All but two are [rows, channels, 1, time], channels last; `bias` is [channels]
+    and `shift` is [rows, channels], contiguous.
+    """
+    rows, channels = x.shape[:2]
+    count = x.numel()
+    _finish[(triton.cdiv(count, _BLOCK),)](
+        x,
+        bias,
+        shift,
+        residual,
+        others,
+        x if slope is None else summed,
+        None if slope is None else x,
+        count,
+        count // rows,
+        gain,
+        slope or 0.0,
+        CHANNELS=channels,
+        BLOCK=_BLOCK,
+        num_warps=4,
+    )
+    return x
