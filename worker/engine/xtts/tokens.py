@@ -54,6 +54,14 @@ class Tokenizer:
         """
         return self._ids(text, language.partition("-")[0])
 
+    def obstacle(self, language: str) -> str:
+        """Return what keeps a language from being read here; empty if nothing does."""
+        try:
+            self.encode("a", language)
+        except (UnsupportedLanguage, ChunkFailed) as failure:
+            return str(failure)
+        return ""
+
     def _read(self, text: str, language: str) -> tuple[int, ...]:
         failures = []
         for reading in _readings(text.strip(), language):
@@ -74,7 +82,9 @@ class Tokenizer:
             with self._lock:
                 return tuple(self._reader.encode(text, language))
         except ImportError as error:
-            raise UnsupportedLanguage(f"{language!r} cannot be read here: {error}") from error
+            raise UnsupportedLanguage(
+                f"{language!r} cannot be read here: {error}; pip install 'coqui-tts[{language}]'"
+            ) from error
         # The libraries that write out numbers know any way to fail.
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -162,11 +163,42 @@ def test_the_offer_names_what_the_checkpoint_has(engine, checkpoint):
     voices = {voice.name: voice.revision for voice in offer.voices}
     alice, bob = (checkpoint.speakers[name].revision for name in ("Alice", "Bob"))
     assert voices == {"alice": alice, "bob": bob, "default": alice}
-    assert set(checkpoint.config.languages) <= set(offer.languages)
-    assert {"zh", "pt-br"} <= set(offer.languages)
+    assert set(checkpoint.config.languages) - {"ja", "zh-cn"} <= set(offer.languages)
+    assert "pt-br" in offer.languages
     assert checkpoint.revision in offer.revision
     assert (offer.engine, offer.device, offer.slots) == ("xtts", "cpu", SLOTS)
     assert offer.sample_rate_hz == RATE_HZ
+
+
+@pytest.mark.parametrize(("helper", "codes"), [("cutlet", ["ja"]), ("pypinyin", ["zh", "zh-cn"])])
+def test_a_language_is_offered_where_what_reads_it_is_installed(
+    engines, monkeypatch, helper, codes
+):
+    class Reader:
+        """Stands for all that these packages have."""
+
+        Style = SimpleNamespace(TONE3=0)
+
+        @staticmethod
+        def pinyin(text, **_):
+            return [[text]]
+
+        @staticmethod
+        def Cutlet():  # noqa: N802 - its name
+            return SimpleNamespace(romaji=lambda text: text)
+
+    monkeypatch.setitem(sys.modules, helper, None)
+    without = engines()
+    monkeypatch.setitem(sys.modules, helper, Reader)
+    with_ = engines()
+
+    assert not set(codes) & set(without.offer().languages)
+    assert set(codes) <= set(with_.offer().languages)
+    monkeypatch.setitem(sys.modules, helper, None)
+    failure = without.submit(chunk("a", "a", codes[0])).exception(PATIENCE_S)
+    assert isinstance(failure, UnsupportedLanguage)
+    assert helper in str(failure)
+    assert "pip install" in str(failure)
 
 
 def test_whatever_changes_the_samples_changes_the_revision(engines):
