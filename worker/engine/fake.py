@@ -13,7 +13,14 @@ from typing import Final
 
 import numpy as np
 
-from .errors import ChunkFailed, EngineError, EngineOutOfMemory, UnknownVoice, UnsupportedLanguage
+from .errors import (
+    ChunkFailed,
+    ChunkTooLong,
+    EngineError,
+    EngineOutOfMemory,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
 from .model import ModelOffer, ModelVoice
 from .request import ChunkRequest, Samples, Sound
 
@@ -67,6 +74,8 @@ class FakeOptions:
     fail_on: str = ""
     abort_on: str = ""
     hang_on: str = ""
+    #: A longer text is refused; None takes any.
+    limit_chars: int | None = None
     #: A chunk whose text has this in it is rambled: five times over, up to the model's limit.
     ramble_on: str = ""
     #: Every take is the same moment of silence: the engine doing nothing, to measure the rest.
@@ -114,6 +123,8 @@ class FakeModel:
             raise UnknownVoice(f"fake has no voice {request.voice!r}")
         if request.language not in self._options.languages:
             raise UnsupportedLanguage(f"fake does not speak {request.language!r}")
+        if len(request.text) > (self._options.limit_chars or len(request.text)):
+            raise ChunkTooLong(f"fake takes {self._options.limit_chars} characters at most")
 
     def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
         """Take the rows, or raise `EngineOutOfMemory` and take none."""

@@ -128,8 +128,8 @@ class XttsModel:
     def check(self, request: ChunkRequest) -> None:
         """Raise for what cannot be spoken, so that no row of a batch ever fails by itself.
 
-        `UnknownVoice`, `UnsupportedLanguage`, or `ChunkFailed` for a text that is too long or
-        unreadable and for parameters without meaning. The text's ids are remembered.
+        `UnknownVoice`, `UnsupportedLanguage`, `ChunkTooLong`, or `ChunkFailed` for an unreadable
+        text and for parameters without meaning. The text's ids are remembered.
         """
         parts = self._loaded()
         if request.voice not in parts.voices:

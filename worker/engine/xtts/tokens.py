@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from ..errors import ChunkFailed, EngineError, UnsupportedLanguage
+from ..errors import ChunkFailed, ChunkTooLong, EngineError, UnsupportedLanguage
 
 #: Texts whose ids are kept between the check of a request and its prefill.
 _KEPT_TEXTS: Final = 4096
@@ -49,8 +49,8 @@ class Tokenizer:
         """Return the ids of a text, without those that frame it.
 
         Raises `UnsupportedLanguage` where what reads the language is not installed, and
-        `ChunkFailed` for a text that is too long or cannot be read. What was asked for lately
-        is remembered.
+        `ChunkTooLong` or `ChunkFailed` for a text that is too long or cannot be read. What was
+        asked for lately is remembered.
         """
         return self._ids(text, language.partition("-")[0])
 
@@ -71,7 +71,7 @@ class Tokenizer:
                 failures.append(failure)
                 continue
             if len(ids) > self._limit:
-                raise ChunkFailed(
+                raise ChunkTooLong(
                     f"the text has {len(ids)} tokens, the model takes {self._limit} at most"
                 )
             return ids

@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 from worker.engine.engine import Engine  # noqa: E402
 from worker.engine.errors import (  # noqa: E402
     ChunkFailed,
+    ChunkTooLong,
     EngineError,
     EngineOutOfMemory,
     TakeCancelled,
@@ -218,7 +219,7 @@ def test_half_precision_speaks_on_a_processor_too(engines):
     [
         (chunk("a", "Hello", voice="carol"), UnknownVoice, "carol"),
         (chunk("a", "Hello", "sv"), UnsupportedLanguage, "sv"),
-        (chunk("a", "a" * 500), ChunkFailed, "501 tokens"),
+        (chunk("a", "a" * 500), ChunkTooLong, "501 tokens"),
         (chunk("a", "Hello", temperature=0), ChunkFailed, "temperature"),
         (chunk("a", "Hello", top_k=-1), ChunkFailed, "top_k"),
         (chunk("a", "Hello", speed=1e9), ChunkFailed, "speed"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine.errors import ChunkFailed, EngineError, UnsupportedLanguage
+from worker.engine.errors import ChunkFailed, ChunkTooLong, EngineError, UnsupportedLanguage
 
 torch = pytest.importorskip("torch")
 
@@ -91,7 +91,7 @@ def test_a_number_that_has_no_name_is_read_digit_by_digit(tokenizer, judge, lang
 
     wanted = len(judge.encode("9 " * 400, language))
 
-    with pytest.raises(ChunkFailed, match=f"has {wanted} tokens"):
+    with pytest.raises(ChunkTooLong, match=f"has {wanted} tokens"):
         tokenizer.encode(number, language)
 
 
@@ -103,7 +103,7 @@ def test_a_text_may_have_as_many_tokens_as_the_model_takes(tokenizer, letters, i
         # One more names the language.
         assert len(tokenizer.encode(text, "en")) == 401
     else:
-        with pytest.raises(ChunkFailed, match="has 402 tokens, the model takes 401 at most"):
+        with pytest.raises(ChunkTooLong, match="has 402 tokens, the model takes 401 at most"):
             tokenizer.encode(text, "en")
 
 
