@@ -73,6 +73,8 @@ class FakeOptions:
     #: A chunk whose text has this in it fails, aborts the process, or hangs the loop.
     fail_on: str = ""
     abort_on: str = ""
+    #: A chunk whose text has this in it ends the device, as an error of CUDA does.
+    fault_on: str = ""
     hang_on: str = ""
     #: A longer text is refused; None takes any.
     limit_chars: int | None = None
@@ -167,6 +169,8 @@ class FakeModel:
     def _misbehave(self, text: str) -> None:
         if _has(text, self._options.abort_on):
             os.abort()
+        if _has(text, self._options.fault_on):
+            raise RuntimeError("CUDA error: device-side assert triggered")
         while _has(text, self._options.hang_on):
             self._sleep(60.0)
 
