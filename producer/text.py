@@ -63,6 +63,11 @@ def split(text: str, limit_chars: int) -> list[str]:
     return list(_pack(_pieces(text, limit_chars, levels), limit_chars))
 
 
+def halves(text: str) -> list[str]:
+    """Cut a chunk that is still too long once more, as `split` does; a single letter stays one."""
+    return split(text, max(1, (len(text) + 1) // 2))
+
+
 def paragraphs(text: str, limit_chars: int = MAX_TEXT_CHARS) -> list[str]:
     """Cut a book into job-sized texts at its blank lines; pieces without a word are dropped."""
     levels = (_BLANK_LINE, _SENTENCE_END, _CLAUSE_END, _WORD_END)

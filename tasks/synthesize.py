@@ -23,7 +23,7 @@ def synthesize(job_id: str) -> None:
     with Attempt(station, job_id) as attempt:
         job = attempt.start()
         plan = plan_speech(attempt.id, job, station.engine.offer())
-        attempt.done(obtain(station, attempt, job, plan), chunks=len(plan.chunks))
+        attempt.done(obtain(station, attempt, job, plan))
 
 
 def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: SpeechPlan) -> Entry:

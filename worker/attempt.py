@@ -71,8 +71,8 @@ class Attempt:
         if self._cancelled.is_set():
             raise TakeCancelled("the job was cancelled")
 
-    def done(self, entry: Entry, chunks: int) -> None:
-        """Enter `done`, or `suspicious`, with the facts of the file and how many chunks it has."""
+    def done(self, entry: Entry) -> None:
+        """Enter `done`, or `suspicious`, with the facts of the file."""
         file = entry.manifest
         guarding = file.guarding
         self._change(
@@ -83,8 +83,8 @@ class Attempt:
             truncated=guarding.truncated,
             file=entry.path,
             key=file.content_key,
-            chunks=chunks,
-            chunks_done=chunks,
+            chunks=file.chunks,
+            chunks_done=file.chunks,
             audio_s=file.duration_s,
             duration_s=file.duration_s,
             samples=file.samples,

@@ -71,6 +71,8 @@ class Facts(BaseModel):
     created_at: float
     #: The job as it may be shown to whoever can read the volume.
     job: dict[str, JsonValue]
+    #: Into how many pieces the text was cut.
+    chunks: int = 1
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
     guarding: Guarding = Guarding()

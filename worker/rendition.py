@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from producer.job import AnyJob
 
-from .engine.errors import TakeCancelled
+from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .manifest import Doubt, Facts, Guarding
-from .speech import SpeechPlan
+from .speech import SpeechPlan, parts_of
 from .store import Entry
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def render(
         for judged in rendition.takes():
             staged.write(judged.take.samples, judged.take.sample_rate_hz)
             heard.add(judged)
-            if len(plan.chunks) > 1:
-                attempt.progress(len(plan.chunks), heard.chunks, heard.audio_s)
+            if rendition.chunks > 1:
+                attempt.progress(rendition.chunks, heard.chunks, heard.audio_s)
                 station.claims.renew(plan.key)
         return staged.commit(
             Facts(
@@ -55,6 +55,7 @@ def render(
                 model_revision=offer.revision,
                 created_at=time.time(),
                 job=job.model_dump(mode="json"),
+                chunks=heard.chunks,
                 timings_s={"waited": heard.waited_s, "computed": heard.computed_s},
                 guarding=heard.guarding(),
             )
@@ -111,6 +112,8 @@ class Rendition:
 
     def __init__(self, guard: Guard, chunks: Sequence[ChunkRequest], ahead: int) -> None:
         self._guard = guard
+        #: How many there are; one more whenever one turns out to be too long for the model.
+        self.chunks = len(chunks)
         self._left = deque(chunks)
         self._ahead_limit = ahead
         self._ahead: deque[tuple[ChunkRequest, Future[Judged]]] = deque()
@@ -122,7 +125,10 @@ class Rendition:
         """Yield the takes in the order of the text; the first failure ends them all."""
         try:
             while self._ahead:
-                judged = self._ahead[0][1].result()
+                request, verdict = self._ahead[0]
+                if isinstance(verdict.exception(), ChunkTooLong) and self._cut(request):
+                    continue
+                judged = verdict.result()
                 with self._lock:
                     self._ahead.popleft()
                 self._ask()
@@ -144,6 +150,20 @@ class Rendition:
             while self._left and len(self._ahead) < self._ahead_limit:
                 request = self._left.popleft()
                 self._ahead.append((request, self._guard.submit(request)))
+
+    def _cut(self, request: ChunkRequest) -> bool:
+        """Put the parts of the next chunk in its place; False if it has none."""
+        parts = parts_of(request)
+        if not parts:
+            return False
+        with self._lock:
+            if self._cancelled:
+                raise TakeCancelled("the job was cancelled")
+            self._ahead.popleft()
+            asked = [(part, self._guard.submit(part)) for part in parts]
+            self._ahead.extendleft(reversed(asked))
+        self.chunks += len(parts) - 1
+        return True
 
     def _withdraw(self) -> None:
         with self._lock:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producer.content_key import content_key, seed_of
 from producer.job import AnyJob, SpeechJob
 from producer.languages import chunk_limit_chars
 from producer.queues import Priority
-from producer.text import split
+from producer.text import halves, split
 
 from . import pace
 from .engine.errors import UnknownVoice
@@ -58,6 +58,20 @@ def plan_speech(attempt_id: str, job: AnyJob, offer: ModelOffer) -> SpeechPlan:
         for place, (text, take) in enumerate(zip(texts, takes, strict=True))
     )
     return SpeechPlan(key=content_key(takes=takes, output=job.output.model_dump()), chunks=chunks)
+
+
+def parts_of(chunk: ChunkRequest) -> tuple[ChunkRequest, ...]:
+    """Cut a chunk that is too long for its model: the same parts on every worker.
+
+    They follow from the text and the model, which the content key knows. There are none of a
+    chunk that cannot be cut.
+    """
+    texts = [text for text in map(str.strip, halves(chunk.text)) if any(map(str.isalnum, text))]
+    if texts == [chunk.text]:
+        return ()
+    return tuple(
+        replace(chunk, id=f"{chunk.id}.{place}", text=text) for place, text in enumerate(texts)
+    )
 
 
 def _parameters(job: SpeechJob) -> dict[str, float | int | None]:

@@ -83,6 +83,20 @@ def test_what_was_done_to_the_end_of_a_take_is_told_across(engines):
     assert engine.offer().guarded
 
 
+def test_an_error_of_the_device_ends_the_process_and_harms_the_guilty_chunk_alone(engines):
+    engine = engines(fault_on="cursed")
+    good = [engine.submit(chunk(number)) for number in range(6)]
+
+    guilty = engine.submit(chunk("guilty", "a cursed line"))
+
+    failure = guilty.exception(PATIENCE_S)
+    assert isinstance(failure, EngineDied)
+    assert "device-side assert" in str(failure)
+    for future in [*good, engine.submit(chunk("later"))]:
+        assert future.result(PATIENCE_S).samples.size
+    assert engine.snapshot()["deaths"] == 3
+
+
 def test_takes_larger_than_the_ring_come_in_pieces(engines):
     requests = [chunk(number, "A rather long text. " * 20) for number in range(8)]
     small = engines(ring_bytes=10_000)

@@ -48,6 +48,7 @@ class EngineChild:
         self._channel = channel
         self._ring = ring
         self._engine: Engine | None = None
+        self._broken = False
         # The engine's thread never waits for the parent: the postman does.
         self._post: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
@@ -88,12 +89,16 @@ class EngineChild:
         threading.Thread(target=self._beat, args=(self._engine,), daemon=True).start()
 
     def _on_phase(self, phase: Phase, detail: str) -> None:
+        self._broken = phase is Phase.BROKEN
         if phase is Phase.READY and self._engine is not None:
             self._tell({"offer": asdict(self._engine.offer())})
         else:
             self._tell({"phase": phase.value, "detail": detail})
 
     def _on_take(self, request_id: str, future: Future[Take]) -> None:
+        # The parent ends this process, and has what was in it computed again.
+        if self._broken:
+            return
         error = future.exception()
         if error is None:
             self._post.put(partial(self._send_take, request_id, future.result()))

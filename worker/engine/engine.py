@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from .device_fault import is_device_fault
 from .errors import ChunkFailed, EngineClosed, EngineError, EngineOutOfMemory, TakeCancelled
 from .lifecycle import Facts, Lifecycle, OnPhase, OnRoom, Phase
 from .model import Model, ModelOffer, Outcome
@@ -186,11 +187,13 @@ class Engine:
             return not self._closing
 
     def _turn(self) -> None:
-        """One step, whatever comes of it, and the news of it."""
+        """One step, whatever comes of it but the end of the device, and the news of it."""
         self._has_left = False
         try:
             self.step()
         except Exception as error:
+            if is_device_fault(error):
+                raise
             logger.exception("a step of the engine failed")
             self._fail_batch(error)
         with self._work:

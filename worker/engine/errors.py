@@ -4,6 +4,7 @@
   + UnknownVoice         the model has no such voice
   + UnsupportedLanguage  the model does not speak this language
   + ChunkFailed          this chunk failed by itself; its neighbours go on
+  + ChunkTooLong         the model cannot take so much text at once; its parts can be spoken
   + EngineOutOfMemory    the batch did not fit
   + EngineDied           the engine's process ended with this chunk in it, too often
   + EngineClosed         the engine no longer takes work
@@ -35,6 +36,10 @@ class UnsupportedLanguage(EngineError):
 
 class ChunkFailed(EngineError):
     """One chunk failed by itself."""
+
+
+class ChunkTooLong(EngineError):
+    """The text of one chunk is more than the model takes at once."""
 
 
 class EngineOutOfMemory(EngineError):

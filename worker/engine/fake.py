@@ -13,7 +13,14 @@ from typing import Final
 
 import numpy as np
 
-from .errors import ChunkFailed, EngineError, EngineOutOfMemory, UnknownVoice, UnsupportedLanguage
+from .errors import (
+    ChunkFailed,
+    ChunkTooLong,
+    EngineError,
+    EngineOutOfMemory,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
 from .model import ModelOffer, ModelVoice, Outcome
 from .request import ChunkRequest, Samples, Sound
 
@@ -66,7 +73,11 @@ class FakeOptions:
     #: A chunk whose text has this in it fails, aborts the process, or hangs the loop.
     fail_on: str = ""
     abort_on: str = ""
+    #: A chunk whose text has this in it ends the device, as an error of CUDA does.
+    fault_on: str = ""
     hang_on: str = ""
+    #: A longer text is refused; None takes any.
+    limit_chars: int | None = None
     #: A chunk whose text has this in it is rambled: five times over, up to the model's limit.
     ramble_on: str = ""
     #: Every take is the same moment of silence: the engine doing nothing, to measure the rest.
@@ -114,6 +125,8 @@ class FakeModel:
             raise UnknownVoice(f"fake has no voice {request.voice!r}")
         if request.language not in self._options.languages:
             raise UnsupportedLanguage(f"fake does not speak {request.language!r}")
+        if len(request.text) > (self._options.limit_chars or len(request.text)):
+            raise ChunkTooLong(f"fake takes {self._options.limit_chars} characters at most")
 
     def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
         """Take the rows, or raise `EngineOutOfMemory` and take none."""
@@ -156,6 +169,8 @@ class FakeModel:
     def _misbehave(self, text: str) -> None:
         if _has(text, self._options.abort_on):
             os.abort()
+        if _has(text, self._options.fault_on):
+            raise RuntimeError("CUDA error: device-side assert triggered")
         while _has(text, self._options.hang_on):
             self._sleep(60.0)
 

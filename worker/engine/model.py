@@ -61,7 +61,8 @@ class Model(Protocol):
         """Tell what can be asked for. Valid once loaded."""
 
     def check(self, request: ChunkRequest) -> None:
-        """Raise `UnknownVoice`, `UnsupportedLanguage` or `ChunkFailed` for what cannot be spoken.
+        """Raise `UnknownVoice`, `UnsupportedLanguage` or `ChunkFailed` for what cannot be spoken,
+        and `ChunkTooLong` for what can be in parts.
 
         Thread-safe, and off the engine's thread: a model may prepare the request here.
         """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.text import MAX_TEXT_CHARS, clean, paragraphs, shorten, split
+from producer.text import MAX_TEXT_CHARS, clean, halves, paragraphs, shorten, split
 
 PROSE = st.text(
     alphabet=st.sampled_from("abc de,.;:!?…—\n\"'“”0123。、！？日本語आ।é\u0301 "), max_size=400
@@ -25,6 +25,22 @@ def test_no_chunk_is_longer_than_the_limit_and_none_is_empty(text, limit):
     chunks = split(text, limit)
 
     assert all(0 < len(chunk) <= limit for chunk in chunks)
+
+
+@given(text=(PROSE | st.text(max_size=300)).filter(bool))
+def test_halves_are_shorter_and_join_to_the_text(text):
+    parts = halves(text)
+
+    assert "".join(parts) == text
+    assert all(len(part) < len(text) for part in parts) or len(text) == 1
+
+
+def test_a_chunk_is_halved_where_a_sentence_ends():
+    assert halves("It cost 1,000. Then 2,000 more, they say.") == [
+        "It cost 1,000. ",
+        "Then 2,000 more, ",
+        "they say.",
+    ]
 
 
 @given(sentences_per_chunk=st.integers(1, 30))

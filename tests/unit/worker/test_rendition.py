@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.errors import ChunkFailed, TakeCancelled
+from worker.engine.engine import Engine
+from worker.engine.errors import ChunkFailed, ChunkTooLong, TakeCancelled
+from worker.engine.fake import FakeModel, FakeOptions, tones
 from worker.engine.request import ChunkRequest, Take
 from worker.guard import Guard
 from worker.rendition import Rendition
@@ -106,3 +109,40 @@ def test_nothing_more_is_asked_of_the_engine_after_a_cancel():
     with pytest.raises(TakeCancelled):
         list(takes)
     assert set(engine.futures) == {"0", "1"}
+
+
+def test_a_chunk_that_is_too_long_is_spoken_in_parts_and_in_order():
+    engine = Engine(FakeModel(FakeOptions(limit_chars=12)))
+    engine.start()
+    engine.ready.result(10)
+    texts = ["Hello there.", "One is here. Two is there, and three.", "Goodbye."]
+    wanted = ["Hello there.", "One is here.", "Two is", "there,", "and three.", "Goodbye."]
+    requests = [ChunkRequest(str(n), text, "en", "default", 0) for n, text in enumerate(texts)]
+    rendition = Rendition(Guard(engine, guarded=False), requests, ahead=2)
+
+    lengths = [len(judged.take.samples) for judged in rendition.takes()]
+
+    note = len(tones(replace(requests[0], text="a")))
+    assert lengths == [len(text) * note for text in wanted]
+    assert rendition.chunks == len(wanted)
+    engine.close()
+
+
+def test_a_chunk_that_cannot_be_cut_fails():
+    engine = HandEngine()
+    rendition = Rendition(Guard(engine, guarded=False), [replace(chunks(1)[0], text="a")], ahead=2)
+    engine.futures["0"].set_exception(ChunkTooLong("one letter is too much"))
+
+    with pytest.raises(ChunkTooLong):
+        next(rendition.takes())
+
+
+def test_nothing_is_cut_after_a_cancel():
+    engine = HandEngine()
+    rendition = Rendition(Guard(engine, guarded=False), chunks(1), ahead=2)
+    engine.futures["0"].set_exception(ChunkTooLong("too much"))
+    rendition.cancel()
+
+    with pytest.raises(TakeCancelled):
+        next(rendition.takes())
+    assert set(engine.futures) == {"0"}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from producer.job import ConvertJob, RvcSettings, SpeechJob, speech_job
 from producer.queues import Priority
 from worker.engine.errors import UnknownVoice
 from worker.engine.model import ModelOffer, ModelVoice
+from worker.engine.request import ChunkRequest
 from worker.errors import UnsupportedFeature
-from worker.speech import plan_speech
+from worker.speech import parts_of, plan_speech
 
 LONG = " ".join(f"This is sentence number {n}." for n in range(40))
 
@@ -76,6 +79,25 @@ def test_another_model_or_another_sample_of_the_voice_is_another_file():
     keys = {key(job), key(job, offer(revision="r2")), key(job, offer(voice_revision="v2"))}
 
     assert len(keys) == 3
+
+
+@given(st.text("ab 12.,!?", min_size=1, max_size=120).filter(lambda text: text.strip(" .,!?")))
+def test_a_chunk_that_is_too_long_can_be_cut_until_nothing_is_left_to_cut(text):
+    whole = ChunkRequest("job.3", text.strip(), "en", "anna", 7, {"speed": 2.0})
+
+    waiting, uncut = [whole], []
+    while waiting:
+        chunk = waiting.pop(0)
+        parts = parts_of(chunk)
+        assert all(part.text and len(part.text) < len(chunk.text) for part in parts)
+        waiting[:0] = parts
+        uncut += [] if parts else [chunk]
+
+    assert all(len(chunk.text) == 1 for chunk in uncut)
+    letters = "".join(filter(str.isalnum, text))
+    assert "".join(chunk.text for chunk in uncut) == letters
+    assert len({chunk.id for chunk in uncut}) == len(uncut)
+    assert {(chunk.voice, chunk.seed, chunk.speed) for chunk in uncut} == {("anna", 7, 2.0)}
 
 
 def test_a_voice_that_the_engine_does_not_have_is_refused():

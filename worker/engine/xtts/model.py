@@ -127,14 +127,15 @@ class XttsModel:
     def check(self, request: ChunkRequest) -> None:
         """Raise for what cannot be spoken, so that no row of a batch ever fails by itself.
 
-        `UnknownVoice`, `UnsupportedLanguage`, or `ChunkFailed` for a text that is too long or
-        unreadable and for parameters without meaning. The text's ids are remembered.
+        `UnknownVoice`, `UnsupportedLanguage`, `ChunkTooLong`, or `ChunkFailed` for an unreadable
+        text and for parameters without meaning. The text's ids are remembered.
         """
         parts = self._loaded()
         if request.voice not in parts.voices:
             raise UnknownVoice(f"xtts has no voice {request.voice!r}")
         if request.language not in parts.offer.languages:
-            raise UnsupportedLanguage(f"xtts does not speak {request.language!r}")
+            obstacle = parts.tokenizer.obstacle(request.language)
+            raise UnsupportedLanguage(f"xtts does not speak {request.language!r}: {obstacle}")
         parts.tokenizer.encode(request.text, request.language)
         try:
             _sampling(request, parts.checkpoint.config)
@@ -228,7 +229,7 @@ class XttsModel:
                 device=place.name,
                 sample_rate_hz=checkpoint.vocoder.sample_rate_hz,
                 slots=slots,
-                languages=_languages(checkpoint.config),
+                languages=_languages(checkpoint.config, tokenizer),
                 voices=tuple(ModelVoice(name, one.revision) for name, one in named.items()),
                 guarded=self._guarded,
             ),
@@ -254,10 +255,12 @@ class XttsModel:
         return self._parts
 
 
-def _languages(config: XttsConfig) -> tuple[str, ...]:
+def _languages(config: XttsConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return the languages of the checkpoint that can be read here, however they are spelled."""
     known = {code.partition("-")[0] for code in config.languages}
     spellings = (code for code in _SPELLINGS if code.partition("-")[0] in known)
-    return tuple(sorted({*config.languages, *spellings}))
+    spelled = sorted({*config.languages, *spellings})
+    return tuple(code for code in spelled if not tokenizer.obstacle(code))
 
 
 def _sampling(request: ChunkRequest, config: XttsConfig) -> Sampling:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from ..errors import ChunkFailed, EngineError, UnsupportedLanguage
+from ..errors import ChunkFailed, ChunkTooLong, EngineError, UnsupportedLanguage
 
 #: Texts whose ids are kept between the check of a request and its prefill.
 _KEPT_TEXTS: Final = 4096
@@ -49,10 +49,18 @@ class Tokenizer:
         """Return the ids of a text, without those that frame it.
 
         Raises `UnsupportedLanguage` where what reads the language is not installed, and
-        `ChunkFailed` for a text that is too long or cannot be read. What was asked for lately
-        is remembered.
+        `ChunkTooLong` or `ChunkFailed` for a text that is too long or cannot be read. What was
+        asked for lately is remembered.
         """
         return self._ids(text, language.partition("-")[0])
+
+    def obstacle(self, language: str) -> str:
+        """Return what keeps a language from being read here; empty if nothing does."""
+        try:
+            self.encode("a", language)
+        except (UnsupportedLanguage, ChunkFailed) as failure:
+            return str(failure)
+        return ""
 
     def _read(self, text: str, language: str) -> tuple[int, ...]:
         failures = []
@@ -63,7 +71,7 @@ class Tokenizer:
                 failures.append(failure)
                 continue
             if len(ids) > self._limit:
-                raise ChunkFailed(
+                raise ChunkTooLong(
                     f"the text has {len(ids)} tokens, the model takes {self._limit} at most"
                 )
             return ids
@@ -74,7 +82,9 @@ class Tokenizer:
             with self._lock:
                 return tuple(self._reader.encode(text, language))
         except ImportError as error:
-            raise UnsupportedLanguage(f"{language!r} cannot be read here: {error}") from error
+            raise UnsupportedLanguage(
+                f"{language!r} cannot be read here: {error}; pip install 'coqui-tts[{language}]'"
+            ) from error
         # The libraries that write out numbers know any way to fail.
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"

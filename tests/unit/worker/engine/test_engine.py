@@ -401,6 +401,17 @@ def test_a_model_that_cannot_release_its_rows_breaks_the_engine(engines):
     assert engine.phase is Phase.BROKEN
 
 
+@pytest.mark.parametrize("method", ["prefill", "decode", "vocode"])
+def test_an_error_of_the_device_breaks_the_engine(engines, method):
+    engine = engines(StumblingModel(method, RuntimeError("CUDA error: device-side assert")))
+
+    failure = engine.submit(chunk("a")).exception(PATIENCE_S)
+
+    assert "device-side assert" in str(failure)
+    assert engine.phase is Phase.BROKEN
+    assert isinstance(engine.submit(chunk("b")).exception(PATIENCE_S), EngineClosed)
+
+
 def test_all_calls_of_the_model_come_from_one_thread(engines):
     threads: set[int] = set()
 

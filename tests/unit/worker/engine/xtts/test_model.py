@@ -6,6 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch")
 from worker.engine.engine import Engine  # noqa: E402
 from worker.engine.errors import (  # noqa: E402
     ChunkFailed,
+    ChunkTooLong,
     EngineError,
     EngineOutOfMemory,
     TakeCancelled,
@@ -163,11 +165,42 @@ def test_the_offer_names_what_the_checkpoint_has(engine, checkpoint):
     voices = {voice.name: voice.revision for voice in offer.voices}
     alice, bob = (checkpoint.speakers[name].revision for name in ("Alice", "Bob"))
     assert voices == {"alice": alice, "bob": bob, "default": alice}
-    assert set(checkpoint.config.languages) <= set(offer.languages)
-    assert {"zh", "pt-br"} <= set(offer.languages)
+    assert set(checkpoint.config.languages) - {"ja", "zh-cn"} <= set(offer.languages)
+    assert "pt-br" in offer.languages
     assert checkpoint.revision in offer.revision
     assert (offer.engine, offer.device, offer.slots) == ("xtts", "cpu", SLOTS)
     assert offer.sample_rate_hz == RATE_HZ
+
+
+@pytest.mark.parametrize(("helper", "codes"), [("cutlet", ["ja"]), ("pypinyin", ["zh", "zh-cn"])])
+def test_a_language_is_offered_where_what_reads_it_is_installed(
+    engines, monkeypatch, helper, codes
+):
+    class Reader:
+        """Stands for all that these packages have."""
+
+        Style = SimpleNamespace(TONE3=0)
+
+        @staticmethod
+        def pinyin(text, **_):
+            return [[text]]
+
+        @staticmethod
+        def Cutlet():  # noqa: N802 - its name
+            return SimpleNamespace(romaji=lambda text: text)
+
+    monkeypatch.setitem(sys.modules, helper, None)
+    without = engines()
+    monkeypatch.setitem(sys.modules, helper, Reader)
+    with_ = engines()
+
+    assert not set(codes) & set(without.offer().languages)
+    assert set(codes) <= set(with_.offer().languages)
+    monkeypatch.setitem(sys.modules, helper, None)
+    failure = without.submit(chunk("a", "a", codes[0])).exception(PATIENCE_S)
+    assert isinstance(failure, UnsupportedLanguage)
+    assert helper in str(failure)
+    assert "pip install" in str(failure)
 
 
 def test_whatever_changes_the_samples_changes_the_revision(engines):
@@ -187,7 +220,7 @@ def test_half_precision_speaks_on_a_processor_too(engines):
     [
         (chunk("a", "Hello", voice="carol"), UnknownVoice, "carol"),
         (chunk("a", "Hello", "sv"), UnsupportedLanguage, "sv"),
-        (chunk("a", "a" * 500), ChunkFailed, "501 tokens"),
+        (chunk("a", "a" * 500), ChunkTooLong, "501 tokens"),
         (chunk("a", "Hello", temperature=0), ChunkFailed, "temperature"),
         (chunk("a", "Hello", top_k=-1), ChunkFailed, "top_k"),
         (chunk("a", "Hello", speed=1e9), ChunkFailed, "speed"),

@@ -6,8 +6,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from worker.engine.errors import ChunkFailed, EngineError, UnsupportedLanguage
+from worker.engine.errors import ChunkFailed, ChunkTooLong, EngineError, UnsupportedLanguage
 
 torch = pytest.importorskip("torch")
 
@@ -38,6 +40,14 @@ def tokenizer(written_checkpoint):
     from worker.engine.xtts.tokens import Tokenizer
 
     return Tokenizer(written_checkpoint / "vocab.json", 401)
+
+
+@pytest.fixture(scope="module")
+def endless_tokenizer(written_checkpoint):
+    """One that no text is too long for."""
+    from worker.engine.xtts.tokens import Tokenizer
+
+    return Tokenizer(written_checkpoint / "vocab.json", 10**6)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +91,7 @@ def test_a_number_that_has_no_name_is_read_digit_by_digit(tokenizer, judge, lang
 
     wanted = len(judge.encode("9 " * 400, language))
 
-    with pytest.raises(ChunkFailed, match=f"has {wanted} tokens"):
+    with pytest.raises(ChunkTooLong, match=f"has {wanted} tokens"):
         tokenizer.encode(number, language)
 
 
@@ -93,7 +103,7 @@ def test_a_text_may_have_as_many_tokens_as_the_model_takes(tokenizer, letters, i
         # One more names the language.
         assert len(tokenizer.encode(text, "en")) == 401
     else:
-        with pytest.raises(ChunkFailed, match="has 402 tokens, the model takes 401 at most"):
+        with pytest.raises(ChunkTooLong, match="has 402 tokens, the model takes 401 at most"):
             tokenizer.encode(text, "en")
 
 
@@ -107,6 +117,28 @@ def test_a_language_whose_reader_is_not_installed_is_refused_by_name(
 
     with pytest.raises(UnsupportedLanguage, match=helper):
         tokenizer.encode(text, language)
+
+
+#: Each is a trap for what writes out numbers, in some language.
+TRAPS = """
+    0 007 1. 2. 1st 22nd 1er 2e 1ª 2º 3° 2-й 제1 1번째 3) 100% $5 5$ €20 20,15€ £3 3.50£ 1,234
+    1.234,5 1,234,567.89 12/31/1999 31.12.1999 1999-12-31 10:30:05 19h30 -5 1e10 10^6 1–2 1'000
+    ٣ ४२ ² ½ Ⅳ 12..5 1.2.3.4 1,,2 .5 ,5 5. 5, $. €, 1.€ £,1 0,00€ №5 §5 Dr. Mr. Sr. St. & @ # °
+    36.6°C a@b.com C# ... !? " «» İ ß 🙂 http://a.b/c?d=1&e=2 1000000000000000000000000000000000.
+    999999999999999999999999999999 $9999999999999999999999999999999999999999
+"""
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(sorted(TEXTS)),
+    st.lists(st.sampled_from(TRAPS.split()), min_size=1, max_size=3),
+    st.sampled_from([" ", "", " a ", ", "]),
+)
+def test_no_number_date_price_or_abbreviation_is_unreadable(
+    endless_tokenizer, language, traps, between
+):
+    assert endless_tokenizer.encode(between.join(traps), language)
 
 
 def test_a_text_that_no_way_can_read_fails_alone_and_tells_why(tokenizer, monkeypatch):
