@@ -3,6 +3,7 @@
 * EngineError
   + UnknownVoice         the model has no such voice
   + UnsupportedLanguage  the model does not speak this language
+  + CheckpointError      a file of a model cannot be used
   + ChunkFailed          this chunk failed by itself; its neighbours go on
   + EngineOutOfMemory    the batch did not fit
   + EngineDied           the engine's process ended with this chunk in it, too often
@@ -13,6 +14,8 @@
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class EngineError(Exception):
@@ -31,6 +34,16 @@ class UnsupportedLanguage(EngineError):
     """The model does not speak this language."""
 
     reason = "unsupported_language"
+
+
+class CheckpointError(EngineError):
+    """A file of a model cannot be used. Names the file and what is wrong in it."""
+
+    reason = "bad_checkpoint"
+
+    def __init__(self, file: Path, fault: str) -> None:
+        super().__init__(f"{file}: {fault}")
+        self.file = file
 
 
 class ChunkFailed(EngineError):
