@@ -48,7 +48,9 @@ def read_archive(file: Path, stood_in_for: Collection[str] = ()) -> Any:
     """
     try:
         with torch.serialization.safe_globals([(StandIn, name) for name in stood_in_for]):
-            return torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+            return torch.load(
+                file, map_location="cpu", mmap=zipfile.is_zipfile(file), weights_only=True
+            )
     # A damaged file makes the reader stumble in any way there is.
     except Exception as error:
         raise CheckpointError(file, _fault(file, error)) from error
