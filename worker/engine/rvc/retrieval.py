@@ -18,6 +18,9 @@ Search = Literal["ivf1", "exact"]
 #: How many neighbours are blended.
 NEIGHBOURS: Final = 8
 
+#: How many of all vectors are looked at closely.
+_FINALISTS: Final = 32
+
 #: Numbers of candidates that are looked at together: 256 MB in float32.
 _ROOM: Final = 1 << 26
 
@@ -44,10 +47,11 @@ class Index:
         `rate` is a number or [rows]. Neighbours weigh one over the fourth power of their distance.
         A row whose list is empty stays as it is.
         """
-        width = self._longest if search == "ivf1" else len(self.vectors)
-        if not width:
+        if not len(self.vectors):
             return features
-        rows = max(1, _ROOM // (width * features.shape[1]))
+        dim = features.shape[1]
+        exact = max(_FINALISTS * dim, len(self.vectors))
+        rows = max(1, _ROOM // (self._longest * dim if search == "ivf1" else exact))
         parts = [self._found(part, search) for part in features.split(rows)]
         if isinstance(rate, Tensor):
             rate = rate[:, None]
@@ -55,8 +59,9 @@ class Index:
 
     def _found(self, features: Tensor, search: Search) -> Tensor:
         if search == "exact":
-            places = torch.arange(len(self.vectors), device=features.device)[None]
-            places = places.expand(len(features), -1)
+            # Found by a matrix product, whose rounding may swap neighbours; judged again below.
+            count = min(_FINALISTS, len(self.vectors))
+            places = _distances(features, self.vectors).topk(count, largest=False).indices
             is_there = torch.ones_like(places, dtype=torch.bool)
         else:
             nearest = _distances(features, self.centroids).argmin(-1)
