@@ -12,7 +12,7 @@ matrix product.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -26,9 +26,9 @@ from torch.nn.functional import (
 )
 
 from .content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
+from .voice_config import Version
 
-#: Voices of v1 want the ninth layer through the final projection, voices of v2 the last layer.
-Version = Literal["v1", "v2"]
+#: Voices of v1 want this layer through the final projection, voices of v2 the last layer.
 V1_LAYER: Final = 9
 
 #: Stride of the first convolution, and of all of them together: one frame of 20 ms at 16 kHz.

@@ -32,6 +32,8 @@ def high_passed(waves: Sequence[Tensor]) -> list[Tensor]:
 
     A wave needs more than `EDGE` samples. Waves of any lengths go together.
     """
+    if not waves:
+        return []
     # The padding in front of a shorter wave is silence that the filter leaves silent.
     batch = pad_sequence([_continued(wave.double()) for wave in waves], True, 0.0, "left")
     response = _response(_fast_length(batch.shape[1] + _RING), batch.device)
