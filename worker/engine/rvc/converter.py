@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, TypeVar
@@ -133,6 +133,13 @@ class Converter:
                 waves[place] = _at_16_khz(clip)
             except ChunkFailed as error:
                 failed[place] = error
+        # One look at the device for all of them.
+        for place, peak in zip(list(waves), _peaks(waves.values()), strict=True):
+            if math.isfinite(peak):
+                waves[place] = waves[place] / max(1.0, peak / _INPUT_PEAK)
+            else:
+                failed[place] = UnfitAudio("the audio holds numbers that are not finite")
+                del waves[place]
         for place, source in zip(waves, high_passed(list(waves.values())), strict=True):
             try:
                 work.append(self._split(place, clips[place], source))
@@ -231,10 +238,13 @@ def _at_16_khz(clip: Clip) -> Tensor:
     wave = resampled(samples, clip.rate_hz, RATE_HZ)
     if len(wave) <= EDGE:
         raise UnfitAudio(f"the audio has {len(wave)} samples at 16 kHz, and {EDGE + 1} are needed")
-    peak = float(wave.abs().max())
-    if not math.isfinite(peak):
-        raise UnfitAudio("the audio holds numbers that are not finite")
-    return wave / max(1.0, peak / _INPUT_PEAK)
+    return wave
+
+
+def _peaks(waves: Collection[Tensor]) -> list[float]:
+    """Return the largest magnitude of each; not finite where a wave is not."""
+    found: list[float] = torch.stack([wave.abs().max() for wave in waves]).tolist() if waves else []
+    return found
 
 
 def _host_f0(one: _Work) -> Tensor:
