@@ -174,9 +174,9 @@ class _Reader:
         return Convolution(placed, bias.to(self._dtype))
 
     def _norm(self, name: str, channels: int) -> tuple[Tensor, Tensor]:
-        """Return what a batch norm multiplies by and what it adds, each [channels] float32."""
+        """Return what a batch norm multiplies by and what it adds, each [channels] float64."""
         weight, bias, mean, variance = (
-            self._table.take(f"{name}.{part}", channels)
+            self._table.take(f"{name}.{part}", channels, dtype=torch.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = weight * (variance + _EPSILON).rsqrt()
