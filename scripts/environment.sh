@@ -35,10 +35,13 @@ ensure_environment() {
     local stamp=$venv/installed-$1 wanted
     "$venv/bin/python" -c '' 2>/dev/null || make_venv
     # A moved checkout needs a new installation too: its path stands in what was installed.
-    wanted="$("$venv/bin/python" -V) $checkout $(cksum <"$checkout/setup.cfg")"
+    wanted="$("$venv/bin/python" -V) $checkout $(cat "$checkout"/{setup.cfg,tests/oracles.txt} | cksum)"
     [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
     echo "installing voicefarm[$1] into $venv" >&2
     # The progress is noise, and stdout belongs to whoever called.
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e "$checkout[$1]" >&2
+    if [[ $1 == *dev* ]]; then
+        "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps -r "$checkout/tests/oracles.txt" >&2
+    fi
     echo "$wanted" >"$stamp"
 }

@@ -3,6 +3,7 @@
 * EngineError
   + UnknownVoice         the model has no such voice
   + UnsupportedLanguage  the model does not speak this language
+  + CheckpointError      a file of a model cannot be used
   + ChunkFailed          this chunk failed by itself; its neighbours go on
   + ChunkTooLong         the model cannot take so much text at once; its parts can be spoken
   + EngineOutOfMemory    the batch did not fit
@@ -14,6 +15,8 @@
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class EngineError(Exception):
@@ -32,6 +35,16 @@ class UnsupportedLanguage(EngineError):
     """The model does not speak this language."""
 
     reason = "unsupported_language"
+
+
+class CheckpointError(EngineError):
+    """A file of a model cannot be used. Names the file and what is wrong in it."""
+
+    reason = "bad_checkpoint"
+
+    def __init__(self, file: Path, fault: str) -> None:
+        super().__init__(f"{file}: {fault}")
+        self.file = file
 
 
 class ChunkFailed(EngineError):

@@ -18,11 +18,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from .archive import fingerprint, read_state
+from ..archive import fingerprint
+from ..errors import CheckpointError
+from ..tensors import TensorTable
+from .archive import read_state
 from .config import Vocabulary, XttsConfig
-from .errors import CheckpointError
 from .speakers import Speaker, read_speakers
-from .tensors import TensorTable
 from .vocoder_weights import VocoderWeights, read_vocoder
 from .weights import GptWeights, LayerWeights
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 
 class ModelArgs(BaseModel):

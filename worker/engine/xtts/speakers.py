@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
+from ..tensors import TensorTable
 from .archive import read_archive
-from .errors import CheckpointError
-from .tensors import TensorTable
 from .weights import CONDITIONING
 
 

@@ -8,8 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from ..tensors import TensorTable
 from .config import XttsConfig
-from .tensors import TensorTable
 
 #: How much longer each stage makes its input. Tensors do not tell; all XTTS-v2 files have these.
 STRIDES: Final = (8, 8, 2, 2)

@@ -17,9 +17,10 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
-from worker.engine.xtts.archive import StandIn, read_archive
+from worker.engine.archive import StandIn
+from worker.engine.errors import CheckpointError
+from worker.engine.xtts.archive import read_archive
 from worker.engine.xtts.checkpoint import load, load_conditioning, revision_of
-from worker.engine.xtts.errors import CheckpointError
 from worker.engine.xtts.vocoder import Utterance, Vocoder
 
 State = dict[str, Tensor]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ class TensorTable:
         self._file = file
         self._tensors = tensors
         self._device = device
+        self._taken: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -40,17 +41,29 @@ class TensorTable:
         # What had to be copied anyway is laid out as it will be read.
         return placed if placed.data_ptr() == found.data_ptr() else placed.contiguous()
 
-    def take_convolution(self, name: str, *sizes: int | None) -> Tensor:
-        """Return the weight of a convolution, weight norm folded in: direction times length."""
+    def take_convolution(self, name: str, *sizes: int | None, norm_dim: int = 0) -> Tensor:
+        """Return the weight of a convolution, weight norm folded in: direction times length.
+
+        There is one length for each index of `norm_dim`.
+        """
         if f"{name}.weight" in self:
             return self.take(f"{name}.weight", *sizes)
-        lengths = (sizes[0], 1, 1)
+        lengths = tuple(size if dim == norm_dim else 1 for dim, size in enumerate(sizes))
         length = self._found(f"{name}.parametrizations.weight.original0", lengths).float()
         direction = self._found(f"{name}.parametrizations.weight.original1", sizes).float()
-        norm: Tensor = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
+        others = [dim for dim in range(direction.dim()) if dim != norm_dim]
+        norm: Tensor = torch.linalg.vector_norm(direction, dim=others, keepdim=True)
         if not norm.all():
             raise CheckpointError(self._file, f"{name} has a weight without a direction: all zero")
         return (direction * (length / norm)).to(self._device)
+
+    def check_all_taken(self, unneeded: Collection[str] = ()) -> None:
+        """Raise `CheckpointError` for a tensor that nobody took and that is not `unneeded`."""
+        left = sorted(self._tensors.keys() - self._taken - set(unneeded))
+        if left:
+            raise CheckpointError(
+                self._file, f"holds {left[0]}, which this network has no place for"
+            )
 
     def _found(self, name: str, sizes: tuple[int | None, ...]) -> Tensor:
         wanted = "[" + ", ".join("any" if size is None else str(size) for size in sizes) + "]"
@@ -63,6 +76,7 @@ class TensorTable:
             raise CheckpointError(self._file, f"{name} is {list(tensor.shape)}, wanted {wanted}")
         if not _is_finite(tensor):
             raise CheckpointError(self._file, f"{name} holds numbers that are not finite")
+        self._taken.add(name)
         return tensor
 
 

@@ -1,0 +1,1 @@
+"""RVC: speech in, the same speech in another voice out."""

@@ -1,0 +1,32 @@
+"""Convolutions over time of signals with the channels innermost: [rows, time, channels]."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d
+
+from .weights import Affine
+
+
+def convolve(x: Tensor, by: Affine, dilation: int = 1) -> Tensor:
+    """Return a convolution with as many positions as `x` [rows, time, in] has."""
+    padding = (by.weight.shape[-1] - 1) // 2 * dilation
+    image = conv2d(_image(x), by.weight, by.bias, padding=(0, padding), dilation=(1, dilation))
+    return _signal(image)
+
+
+def upsample(x: Tensor, by: Affine, rate: int) -> Tensor:
+    """Return [rows, time * rate, out]."""
+    padding = (by.weight.shape[-1] - rate) // 2
+    image = conv_transpose2d(_image(x), by.weight, by.bias, stride=(1, rate), padding=(0, padding))
+    return _signal(image)
+
+
+def _image(x: Tensor) -> Tensor:
+    """Return [rows, channels, 1, time], the same memory: an image in `channels_last`."""
+    return x.transpose(1, 2)[:, :, None]
+
+
+def _signal(image: Tensor) -> Tensor:
+    # What is laid out otherwise, as it may be where a size is one, is copied.
+    return image[:, :, 0].transpose(1, 2).contiguous()

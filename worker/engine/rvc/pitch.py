@@ -1,0 +1,99 @@
+"""The pitch of many recordings at once, every 10 ms, by RMVPE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from .mel import HOP, MelSpectrogram, frames_of
+from .rmvpe import Rmvpe
+from .rmvpe_file import RmvpeWeights
+
+#: Pitches are 20 cents apart, counted from 10 Hz; the lowest one lies here.
+_STEP_CENTS: Final = 20.0
+_LOWEST_CENTS: Final = 1997.3794084376191
+_ORIGIN_HZ: Final = 10.0
+
+#: A frame whose likeliest pitch is not above this is unvoiced.
+_VOICED: Final = 0.03
+
+#: Neighbours on each side that the likeliest pitch is averaged with.
+_NEAR: Final = 4
+
+#: Frames of a recording that are computed at once: up to about a minute all of them, as the
+#: peers do; beyond that half a minute, with two seconds around it that are not kept.
+_WHOLE: Final = 6400
+_PIECE: Final = 3200
+_AROUND: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Frames `start .. end` are computed, `keep_from .. keep_to` are kept."""
+
+    start: int
+    end: int
+    keep_from: int
+    keep_to: int
+
+
+def pieces_of(frames: int) -> list[Piece]:
+    """Return the pieces of a recording, in order. Their kept parts follow one another."""
+    if frames <= _WHOLE:
+        return [Piece(0, frames, 0, frames)]
+    return [
+        Piece(max(0, kept - _AROUND), min(frames, end + _AROUND), kept, end)
+        for kept in range(0, frames, _PIECE)
+        for end in [min(frames, kept + _PIECE)]
+    ]
+
+
+class Pitch:
+    """RMVPE on one device. Calls share nothing."""
+
+    def __init__(self, weights: RmvpeWeights) -> None:
+        self._network = Rmvpe(weights)
+        self._mel = MelSpectrogram(weights.head_weight.device)
+
+    @torch.inference_mode()
+    def f0(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Return the pitch of each wave at 16 kHz in Hz, [samples // 160 + 1] float64, 0 unvoiced.
+
+        A wave needs more than 512 samples. All of them are computed as one batch as long as the
+        longest piece: put together what is about equally long.
+        """
+        plans = [pieces_of(frames_of(len(wave))) for wave in waves]
+        cut = [
+            wave[piece.start * HOP : min(len(wave), piece.end * HOP)]
+            for wave, pieces in zip(waves, plans, strict=True)
+            for piece in pieces
+        ]
+        found = iter(decoded(self._network.salience(self._mel(cut), [*map(_frames, cut)])))
+        return [
+            torch.cat(
+                [
+                    next(found)[piece.keep_from - piece.start : piece.keep_to - piece.start]
+                    for piece in pieces
+                ]
+            )
+            for pieces in plans
+        ]
+
+
+def decoded(salience: Tensor) -> Tensor:
+    """Return the pitch in Hz [..., frames] float64 of [..., frames, PITCHES]; 0 is unvoiced."""
+    best, place = salience.max(-1, keepdim=True)
+    near = place + torch.arange(2 * _NEAR + 1, device=salience.device)
+    weights = pad(salience.double(), (_NEAR, _NEAR)).gather(-1, near)
+    cents = _LOWEST_CENTS + _STEP_CENTS * (near - _NEAR)
+    average = (weights * cents).sum(-1) / weights.sum(-1)
+    return torch.where(best[..., 0] > _VOICED, _ORIGIN_HZ * 2 ** (average / 1200), 0.0)
+
+
+def _frames(wave: Tensor) -> int:
+    return frames_of(len(wave))

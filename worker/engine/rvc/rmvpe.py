@@ -1,0 +1,93 @@
+"""RMVPE's network: how likely each pitch is in each frame of a log-mel spectrogram.
+
+A U-Net over time and bands, and a recurrence over time. Recordings of different lengths share a
+batch, exactly: behind a recording's end everything is kept at zero, which is what a convolution
+would see there if the recording were alone, and the recurrence turns round at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear, pad
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .rmvpe_file import Block, Convolution, Rise, RmvpeWeights
+
+
+class Rmvpe:
+    """The network on one device. Calls share nothing."""
+
+    def __init__(self, weights: RmvpeWeights) -> None:
+        self._weights = weights
+        self._device = weights.head_weight.device
+        self._dtype = weights.head_weight.dtype
+
+    @torch.inference_mode()
+    def salience(self, spectrograms: Tensor, frames: Sequence[int]) -> Tensor:
+        """Return [rows, frames, PITCHES] float32 of spectrograms [rows, BANDS, frames].
+
+        Each row has its own number of `frames`, and zeros behind them. As upstream does, it is
+        filled up to the alignment with zeros; what lies behind that has no part in it.
+        """
+        unit = self._weights.alignment
+        lengths = [-(-count // unit) * unit for count in frames]
+        batch = pad(spectrograms, (0, max(lengths) - spectrograms.shape[2])).to(self._dtype)
+        hidden = self._unet(batch.mT[:, None], self._masks(lengths))
+        # [rows, channels, frames, bands] -> [rows, frames, channels bands]
+        return self._recur(hidden.transpose(1, 2).flatten(2), lengths).float()
+
+    def _masks(self, lengths: list[int]) -> list[Tensor | None]:
+        """Return for each level what is 1 within a row and 0 behind it, [rows, 1, frames, 1]."""
+        levels = len(self._weights.down) + 1
+        if min(lengths) == max(lengths):
+            return [None] * levels
+        ends = torch.tensor(lengths, device=self._device)[:, None]
+        inside = torch.arange(max(lengths), device=self._device) < ends
+        mask = inside[:, None, :, None].to(self._dtype)
+        return [mask[:, :, :: 1 << level] for level in range(levels)]
+
+    def _unet(self, x: Tensor, masks: list[Tensor | None]) -> Tensor:
+        weights = self._weights
+        x = _masked(x * weights.scale + weights.shift, masks[0])
+        x = x.contiguous(memory_format=torch.channels_last)
+        passed = []
+        for blocks, mask in zip(weights.down, masks[:-1], strict=True):
+            x = _through(x, blocks, mask)
+            passed.append(x)
+            x = avg_pool2d(x, 2)
+        x = _through(x, weights.bottom, masks[-1])
+        for rise, mask in zip(weights.up, reversed(masks[:-1]), strict=True):
+            x = _risen(x, passed.pop(), rise, mask)
+        return _convolved(x, weights.last)
+
+    def _recur(self, x: Tensor, lengths: list[int]) -> Tensor:
+        packed = pack_padded_sequence(
+            x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+        )
+        out, _ = pad_packed_sequence(self._weights.recurrence(packed)[0], batch_first=True)
+        return linear(out, self._weights.head_weight, self._weights.head_bias).sigmoid()
+
+
+def _through(x: Tensor, blocks: Sequence[Block], mask: Tensor | None) -> Tensor:
+    for block in blocks:
+        inner = _masked(_convolved(x, block.first).relu_(), mask)
+        inner = _convolved(inner, block.second).relu_()
+        x = _masked(inner.add_(_convolved(x, block.shortcut) if block.shortcut else x), mask)
+    return x
+
+
+def _risen(x: Tensor, passed: Tensor, rise: Rise, mask: Tensor | None) -> Tensor:
+    weight, bias = rise.upsampling.weight, rise.upsampling.bias
+    x = conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1).relu_()
+    return _through(torch.cat([_masked(x, mask), passed], dim=1), rise.blocks, mask)
+
+
+def _convolved(x: Tensor, by: Convolution) -> Tensor:
+    return conv2d(x, by.weight, by.bias, padding=by.weight.shape[-1] // 2)
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x.mul_(mask)
