@@ -16,9 +16,10 @@ from .broker import Broker
 from .config import ProducerSettings
 from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
 from .following import follow
-from .job import SpeechJob, new_job_id, speech_job
+from .job import SpeechJob, decode, new_job_id, speech_job
 from .ledger import JobRow, Ledger
 from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
+from .retrying import free
 from .state import JobState
 from .voices import Catalogue
 from .volumes import Volumes
@@ -127,6 +128,18 @@ class Job:
             return False
         self._farm.broker.revoke(self.id)
         return True
+
+    def retry(self) -> bool:
+        """Queue a failed job again, as it was asked for; False if it has not failed.
+
+        Raises `UnsupportedSchema` if another version wrote it.
+        """
+        job = decode(self.row().encoded)
+        with self._farm.broker.reachable():
+            before = free(self._farm.broker.redis, self.id, time.time())
+        if before is JobState.FAILED:
+            self._farm.broker.send([(self.id, job)])
+        return before is JobState.FAILED
 
 
 class VoiceFarm:

@@ -33,8 +33,9 @@ redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 return ARGV[1]
 """
 
-#: Changes the state if the present one allows it; returns the state before, and the job's
-#: text if it is about to run. KEYS row. ARGV id, target, allowed, now, keep_s, fields...
+#: Changes the state if the present one allows it; returns the state before, and for a job that
+#: is about to run its text and how often its worker has vanished while it ran.
+#: KEYS row. ARGV id, target, allowed, now, keep_s, fields...
 _CHANGE: Final = """
 local id, target, now, keep_s = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
 local before = redis.call('HGET', KEYS[1], 'state')
@@ -50,8 +51,13 @@ end
 redis.call('PUBLISH', '{CHANGES}' .. id, target)
 if target ~= 'running' then return {before} end
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-return {before, redis.call('HGET', KEYS[1], 'spec')}
+local lost = before == 'running' and 1 or 0
+return {before, redis.call('HGET', KEYS[1], 'spec'), redis.call('HINCRBY', KEYS[1], 'losses', lost)}
 """.replace("{STATE}", state_key("")).replace("{CHANGES}", changes_channel(""))
+
+
+#: Whole numbers that say how large a file is.
+_SIZES: Final = ("sample_rate_hz", "samples", "size_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class JobRow:
     reason: str = ""
     detail: str = ""
     attempts: int = 0
+    #: How often its worker vanished while it ran.
+    losses: int = 0
     chunks: int = 0
     chunks_done: int = 0
     #: Seconds of audio computed so far.
@@ -98,7 +106,7 @@ class JobRow:
             if name.startswith("at:")
         }
         texts = ("node", "reason", "detail", "key", "file", "sha256")
-        counts = ("attempts", "chunks", "chunks_done", "sample_rate_hz", "samples", "size_bytes")
+        counts = ("attempts", "losses", "chunks", "chunks_done", *_SIZES)
         known: dict[str, Any] = {name: fields.get(name, "") for name in texts}
         known |= {name: int(fields.get(name, 0)) for name in counts}
         known |= {name: float(fields.get(name, 0)) for name in ("audio_s", "duration_s")}
@@ -150,10 +158,14 @@ class Ledger:
                 pipe.zadd(state_key(JobState.QUEUED), queued)
             pipe.execute()
 
-    def start(self, job_id: str, node: str, now_s: float) -> str | None:
-        """Claim a job for `node`: return its encoded text, or None if it has ended already."""
+    def start(self, job_id: str, node: str, now_s: float) -> tuple[str, int] | None:
+        """Claim a job for `node`, or return None if it has ended already.
+
+        Returns its encoded text, and how often it was lost: a job that is running when it
+        starts has been left by a worker that vanished.
+        """
         changed = self._move(job_id, JobState.RUNNING, now_s, {"node": node})
-        return changed[1] if len(changed) > 1 else None
+        return (changed[1], int(changed[2])) if len(changed) > 1 else None
 
     def change(self, job_id: str, target: JobState, now_s: float, **fields: Field) -> bool:
         """Enter `target` with these fields; False if the job's state does not allow it."""

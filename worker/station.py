@@ -29,6 +29,7 @@ from .engine_choice import make_engine
 from .errors import WorkerError
 from .null_store import NullStore
 from .readiness import Readiness, ReadinessBoard
+from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
 
@@ -61,6 +62,7 @@ class Station:
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.admission = Admission(self._room)
+        self.solitude = Solitude(self._wake)
         self.on_room: Callable[[], None] = lambda: None
         self.on_broken: Callable[[str], None] = lambda detail: None
         self._started = False
@@ -108,8 +110,9 @@ class Station:
         self.broker.close()
 
     def _room(self, interactive: bool) -> int:
-        ready = self.readiness.state is Readiness.READY
-        return self.engine.capacity(interactive=interactive) if ready else 0
+        if self.readiness.state is not Readiness.READY or self.solitude.is_wanted:
+            return 0
+        return self.engine.capacity(interactive=interactive)
 
     def _wake(self) -> None:
         self.on_room()

@@ -22,6 +22,7 @@ def facts_of(row: JobRow, volumes: Volumes) -> dict[str, Any]:
         "detail": row.detail or None,
         "node": row.node or None,
         "attempts": row.attempts,
+        "losses": row.losses,
         "chunks": row.chunks or None,
         "chunks_done": row.chunks_done,
         "times": {state.value: at_s for state, at_s in row.times.items()},
@@ -70,6 +71,8 @@ def lines_of(row: JobRow, listening: bool) -> list[str]:
         )
     if row.attempts > 1:
         lines.append(f"attempts  {row.attempts}")
+    if row.losses:
+        lines.append(f"losses    its worker vanished {row.losses} times while it ran")
     if row.reason:
         lines.append(f"reason    {row.reason}: {row.detail}")
     if not row.state.is_final and not listening:

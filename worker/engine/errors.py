@@ -5,7 +5,7 @@
   + UnsupportedLanguage  the model does not speak this language
   + ChunkFailed          this chunk failed by itself; its neighbours go on
   + EngineOutOfMemory    the batch did not fit
-  + EngineDied           the engine's process ended with this chunk in it, too often
+  + EngineDied           the engine's process ended with this chunk alone in it, too often
   + EngineClosed         the engine no longer takes work
   + TakeCancelled        the chunk was cancelled; its row has left the batch
 
@@ -44,9 +44,9 @@ class EngineOutOfMemory(EngineError):
 
 
 class EngineDied(EngineError):
-    """The engine's process died with this chunk in it, as often as is allowed."""
+    """The engine's process died with this chunk alone in it, as often as is allowed."""
 
-    reason = "engine_died"
+    reason = "poison"
 
 
 class EngineClosed(EngineError):
