@@ -91,9 +91,12 @@ class FarmCelery(Celery):  # type: ignore[misc]
 class Broker:
     """One farm's Redis: rows through `redis`, messages through `celery`. Thread-safe."""
 
-    def __init__(self, url: str, *, retries: int = 1) -> None:
+    def __init__(self, url: str, *, retries: int = 1, answer_limit_s: float | None = None) -> None:
+        """An answer of Redis is waited for `answer_limit_s`; None is its client's default."""
         self.url = url
         self._retries = retries
+        limit = {} if answer_limit_s is None else {"socket_timeout": answer_limit_s}
+        self._limit: dict[str, Any] = limit
 
     @classmethod
     def of(cls, settings: ProducerSettings) -> Broker:
@@ -110,6 +113,7 @@ class Broker:
             socket_keepalive=True,
             health_check_interval=25,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=5), self._retries),
+            **self._limit,
         )
 
     @cached_property

@@ -185,7 +185,7 @@ class VoiceFarm:
             if require_worker and not self.workers():
                 raise NoWorker(QUEUE_OF[job.priority])
             job_id = new_job_id()
-            known = self.ledger.create(job_id, job.encode(), time.time(), idempotency_key or "")
+            known = self.ledger.create(job_id, job, time.time(), idempotency_key or "")
         if known == job_id:
             self.broker.send([(job_id, job)])
         return Job(self, known)
@@ -201,7 +201,7 @@ class VoiceFarm:
         remaining = iter(checked)
         while batch := list(islice(remaining, SUBMIT_BATCH)):
             with self.broker.reachable():
-                self.ledger.create_many([(i, job.encode()) for i, job in batch], time.time())
+                self.ledger.create_many(batch, time.time())
             self.broker.send(batch)
         return [Job(self, job_id) for job_id, _ in checked]
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from . import job as jobs
+from .backlog import expected_s
 from .errors import InvalidJob, JobNotFound
 from .queues import changes_channel, idempotency_key, job_key, state_key
 from .state import JobState, may_follow
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 Field = str | int | float
 
 #: Writes the row, unless the idempotency key already names one; returns the id that counts.
+#: KEYS row, index, idempotency key. ARGV id, now, keep_s, fields...
 _CREATE: Final = """
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return known end
-  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4])
+  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[3])
 end
-redis.call('HSET', KEYS[1], 'state', 'queued', 'spec', ARGV[2], 'at:queued', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 return ARGV[1]
 """
 
@@ -135,24 +137,20 @@ class Ledger:
     def _change(self) -> Any:
         return self._redis.register_script(_CHANGE)
 
-    def create(self, job_id: str, encoded: str, now_s: float, idempotency: str = "") -> str:
+    def create(self, job_id: str, job: jobs.AnyJob, now_s: float, idempotency: str = "") -> str:
         """Write a queued row; return its id, or the id that the idempotency key had before."""
         keys = [job_key(job_id), state_key(JobState.QUEUED)]
         if idempotency:
             keys.append(idempotency_key(idempotency))
-        return str(self._create(keys=keys, args=[job_id, encoded, now_s, self._keep_s]))
+        pairs = [part for pair in _opening(job, now_s).items() for part in pair]
+        return str(self._create(keys=keys, args=[job_id, now_s, self._keep_s, *pairs]))
 
-    def create_many(self, rows: Iterable[tuple[str, str]], now_s: float) -> None:
-        """Write queued rows, `(id, encoded)` each, in one round trip."""
+    def create_many(self, rows: Iterable[tuple[str, jobs.AnyJob]], now_s: float) -> None:
+        """Write queued rows, `(id, job)` each, in one round trip."""
         with self._redis.pipeline(transaction=False) as pipe:
             queued: dict[str, float] = {}
-            for job_id, encoded in rows:
-                row: dict[Any, Any] = {
-                    "state": JobState.QUEUED.value,
-                    "spec": encoded,
-                    "at:queued": now_s,
-                }
-                pipe.hset(job_key(job_id), mapping=row)
+            for job_id, job in rows:
+                pipe.hset(job_key(job_id), mapping=_opening(job, now_s))
                 queued[job_id] = now_s
             if queued:
                 pipe.zadd(state_key(JobState.QUEUED), queued)
@@ -239,3 +237,14 @@ class Ledger:
         if not changed:
             raise JobNotFound(job_id)
         return changed
+
+
+def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
+    """Return the fields of a new row; the last two are what the backlog is read from."""
+    return {
+        "state": JobState.QUEUED.value,
+        "at:queued": now_s,
+        "spec": job.encode(),
+        "class": job.priority.value,
+        "speech_s": round(expected_s(job), 3),
+    }
