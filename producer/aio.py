@@ -67,6 +67,10 @@ class AsyncJob:
         """Ask for the job's end; False if it had ended before."""
         return await asyncio.to_thread(self._job.cancel)
 
+    async def retry(self) -> bool:
+        """Queue a failed job again; False if it has not failed."""
+        return await asyncio.to_thread(self._job.retry)
+
 
 class AsyncVoiceFarm:
     """A farm, as asyncio producers see it."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from celery import Celery
@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
-from .errors import BrokerUnavailable, VoicefarmError
+from .errors import BrokerUnavailable, SettingsError, VoicefarmError
 from .job import AnyJob, SpeechJob
 from .queues import QUEUE_OF, SYNTHESIZE
 from .text import shorten
@@ -44,6 +44,9 @@ TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
     "health_check_interval": 25,
     "socket_connect_timeout": CONNECT_TIMEOUT_S,
 }
+
+#: What `ssl_cert_reqs` may be, as redis and as Python's `ssl` spell it.
+_PROOF: Final = ("required", "cert_required")
 
 _CONFIGURATION: Final[dict[str, Any]] = {
     "task_serializer": "json",
@@ -91,9 +94,12 @@ class FarmCelery(Celery):  # type: ignore[misc]
 class Broker:
     """One farm's Redis: rows through `redis`, messages through `celery`. Thread-safe."""
 
-    def __init__(self, url: str, *, retries: int = 1) -> None:
+    def __init__(self, url: str, *, retries: int = 1, answer_limit_s: float | None = None) -> None:
+        """An answer of Redis is waited for `answer_limit_s`; None is its client's default."""
         self.url = url
         self._retries = retries
+        limit = {} if answer_limit_s is None else {"socket_timeout": answer_limit_s}
+        self._limit: dict[str, Any] = limit
 
     @classmethod
     def of(cls, settings: ProducerSettings) -> Broker:
@@ -110,6 +116,7 @@ class Broker:
             socket_keepalive=True,
             health_check_interval=25,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=5), self._retries),
+            **self._limit,
         )
 
     @cached_property
@@ -184,13 +191,29 @@ class Broker:
 def broker_url(settings: ProducerSettings) -> str:
     """Return the URL that the settings name, else the one of the embedded broker of the home."""
     if settings.broker_url is not None:
-        return settings.broker_url.get_secret_value()
+        return verified(settings.broker_url.get_secret_value())
     found = EmbeddedBroker.find_url(settings.home)
     if found is None:
         raise BrokerUnavailable(
             f"VOICEFARM_BROKER_URL (unset) or {settings.home}/broker", "no farm was started there"
         )
     return found
+
+
+def verified(url: str) -> str:
+    """Return `url` such that a `rediss` broker must prove who it is.
+
+    kombu would take any certificate if the URL does not say. Raises `SettingsError` for one
+    that asks for no proof.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return url
+    query = dict(parse_qsl(parts.query))
+    if query.setdefault("ssl_cert_reqs", "required").lower() not in _PROOF:
+        wanted = "a rediss URL must verify: leave ssl_cert_reqs out, name the CA in ssl_ca_certs"
+        raise SettingsError("VOICEFARM_BROKER_URL", mask(url), wanted)
+    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 def mask(url: str) -> str:

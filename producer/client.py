@@ -16,9 +16,10 @@ from .broker import Broker
 from .config import ProducerSettings
 from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
 from .following import follow
-from .job import SpeechJob, new_job_id, speech_job
+from .job import SpeechJob, decode, new_job_id, speech_job
 from .ledger import JobRow, Ledger
 from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
+from .retrying import free
 from .state import JobState
 from .voices import Catalogue
 from .volumes import Volumes
@@ -131,6 +132,18 @@ class Job:
         self._farm.broker.revoke(self.id)
         return True
 
+    def retry(self) -> bool:
+        """Queue a failed job again, as it was asked for; False if it has not failed.
+
+        Raises `UnsupportedSchema` if another version wrote it.
+        """
+        job = decode(self.row().encoded)
+        with self._farm.broker.reachable():
+            before = free(self._farm.broker.redis, self.id, time.time())
+        if before is JobState.FAILED:
+            self._farm.broker.send([(self.id, job)])
+        return before is JobState.FAILED
+
 
 class VoiceFarm:
     """A farm, as its producers see it. Thread-safe; connects when first used.
@@ -175,7 +188,7 @@ class VoiceFarm:
             if require_worker and not self.workers():
                 raise NoWorker(QUEUE_OF[job.priority])
             job_id = new_job_id()
-            known = self.ledger.create(job_id, job.encode(), time.time(), idempotency_key or "")
+            known = self.ledger.create(job_id, job, time.time(), idempotency_key or "")
         if known == job_id:
             self.broker.send([(job_id, job)])
         return Job(self, known)
@@ -191,7 +204,7 @@ class VoiceFarm:
         remaining = iter(checked)
         while batch := list(islice(remaining, SUBMIT_BATCH)):
             with self.broker.reachable():
-                self.ledger.create_many([(i, job.encode()) for i, job in batch], time.time())
+                self.ledger.create_many(batch, time.time())
             self.broker.send(batch)
         return [Job(self, job_id) for job_id, _ in checked]
 

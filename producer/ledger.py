@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from . import job as jobs
+from .backlog import expected_s
 from .errors import InvalidJob, JobNotFound
 from .queues import changes_channel, idempotency_key, job_key, state_key
 from .state import JobState, may_follow
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
 Field = str | int | float
 
 #: Writes the row, unless the idempotency key already names one; returns the id that counts.
+#: KEYS row, index, idempotency key. ARGV id, now, keep_s, fields...
 _CREATE: Final = """
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then return known end
-  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4])
+  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[3])
 end
-redis.call('HSET', KEYS[1], 'state', 'queued', 'spec', ARGV[2], 'at:queued', ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 return ARGV[1]
 """
 
-#: Changes the state if the present one allows it; returns the state before, and the job's
-#: text if it is about to run. KEYS row. ARGV id, target, allowed, now, keep_s, fields...
+#: Changes the state if the present one allows it; returns the state before, and for a job that
+#: is about to run its text and how often its worker has vanished while it ran.
+#: KEYS row. ARGV id, target, allowed, now, keep_s, fields...
 _CHANGE: Final = """
 local id, target, now, keep_s = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
 local before = redis.call('HGET', KEYS[1], 'state')
@@ -50,8 +53,13 @@ end
 redis.call('PUBLISH', '{CHANGES}' .. id, target)
 if target ~= 'running' then return {before} end
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-return {before, redis.call('HGET', KEYS[1], 'spec')}
+local lost = before == 'running' and 1 or 0
+return {before, redis.call('HGET', KEYS[1], 'spec'), redis.call('HINCRBY', KEYS[1], 'losses', lost)}
 """.replace("{STATE}", state_key("")).replace("{CHANGES}", changes_channel(""))
+
+
+#: Whole numbers that say how large a file is.
+_SIZES: Final = ("sample_rate_hz", "samples", "size_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ class JobRow:
     reason: str = ""
     detail: str = ""
     attempts: int = 0
+    #: How often its worker vanished while it ran.
+    losses: int = 0
     chunks: int = 0
     chunks_done: int = 0
     #: Seconds of audio computed so far.
@@ -104,8 +114,8 @@ class JobRow:
         }
         texts = ("node", "reason", "detail", "key", "file", "sha256")
         counts = (
-            *("attempts", "chunks", "chunks_done", "sample_rate_hz", "samples", "size_bytes"),
-            *("retakes", "truncated"),
+            *("attempts", "losses", "chunks", "chunks_done", "retakes", "truncated"),
+            *_SIZES,
         )
         seconds = ("audio_s", "duration_s", "trimmed_s")
         known: dict[str, Any] = {name: fields.get(name, "") for name in texts}
@@ -136,33 +146,33 @@ class Ledger:
     def _change(self) -> Any:
         return self._redis.register_script(_CHANGE)
 
-    def create(self, job_id: str, encoded: str, now_s: float, idempotency: str = "") -> str:
+    def create(self, job_id: str, job: jobs.AnyJob, now_s: float, idempotency: str = "") -> str:
         """Write a queued row; return its id, or the id that the idempotency key had before."""
         keys = [job_key(job_id), state_key(JobState.QUEUED)]
         if idempotency:
             keys.append(idempotency_key(idempotency))
-        return str(self._create(keys=keys, args=[job_id, encoded, now_s, self._keep_s]))
+        pairs = [part for pair in _opening(job, now_s).items() for part in pair]
+        return str(self._create(keys=keys, args=[job_id, now_s, self._keep_s, *pairs]))
 
-    def create_many(self, rows: Iterable[tuple[str, str]], now_s: float) -> None:
-        """Write queued rows, `(id, encoded)` each, in one round trip."""
+    def create_many(self, rows: Iterable[tuple[str, jobs.AnyJob]], now_s: float) -> None:
+        """Write queued rows, `(id, job)` each, in one round trip."""
         with self._redis.pipeline(transaction=False) as pipe:
             queued: dict[str, float] = {}
-            for job_id, encoded in rows:
-                row: dict[Any, Any] = {
-                    "state": JobState.QUEUED.value,
-                    "spec": encoded,
-                    "at:queued": now_s,
-                }
-                pipe.hset(job_key(job_id), mapping=row)
+            for job_id, job in rows:
+                pipe.hset(job_key(job_id), mapping=_opening(job, now_s))
                 queued[job_id] = now_s
             if queued:
                 pipe.zadd(state_key(JobState.QUEUED), queued)
             pipe.execute()
 
-    def start(self, job_id: str, node: str, now_s: float) -> str | None:
-        """Claim a job for `node`: return its encoded text, or None if it has ended already."""
+    def start(self, job_id: str, node: str, now_s: float) -> tuple[str, int] | None:
+        """Claim a job for `node`, or return None if it has ended already.
+
+        Returns its encoded text, and how often it was lost: a job that is running when it
+        starts has been left by a worker that vanished.
+        """
         changed = self._move(job_id, JobState.RUNNING, now_s, {"node": node})
-        return changed[1] if len(changed) > 1 else None
+        return (changed[1], int(changed[2])) if len(changed) > 1 else None
 
     def change(self, job_id: str, target: JobState, now_s: float, **fields: Field) -> bool:
         """Enter `target` with these fields; False if the job's state does not allow it."""
@@ -236,3 +246,14 @@ class Ledger:
         if not changed:
             raise JobNotFound(job_id)
         return changed
+
+
+def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
+    """Return the fields of a new row; the last two are what the backlog is read from."""
+    return {
+        "state": JobState.QUEUED.value,
+        "at:queued": now_s,
+        "spec": job.encode(),
+        "class": job.priority.value,
+        "speech_s": round(expected_s(job), 3),
+    }

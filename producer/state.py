@@ -69,5 +69,5 @@ class Reason(StrEnum):
     VOLUME_FULL = "volume_full"
     OUT_OF_MEMORY = "out_of_memory"
     ENGINE_FAILED = "engine_failed"
-    ENGINE_DIED = "engine_died"
+    POISON = "poison"
     INTERNAL = "internal"

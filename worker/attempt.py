@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from celery.exceptions import Ignore, Reject
@@ -17,9 +18,10 @@ from producer.ledger import Field
 from producer.state import JobState, Reason
 
 from .engine.errors import EngineClosed, EngineError, TakeCancelled
-from .errors import WorkerError
+from .errors import PoisonJob, WorkerError
 from .job_request import HAND_BACK
 from .pool import terminable
+from .quarantine import Treatment, treatment
 from .store import Entry
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Attempt:
         self._handed_back = False
         self._on_cancel: Callable[[], None] = lambda: None
         self._terminable = terminable(self._terminate)
+        self._place = ExitStack()
 
     def __enter__(self) -> Self:
         self._terminable.__enter__()
@@ -54,15 +57,36 @@ class Attempt:
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._terminable.__exit__(None, None, None)
-        if isinstance(error, Exception):
-            self._end(error)
+        with self._place:
+            if isinstance(error, Exception):
+                self._end(error)
 
     def start(self) -> AnyJob:
-        """Enter `running` and return the job; `Ignore` if it has ended meanwhile."""
-        encoded = self._station.ledger.start(self.job_id, self._station.node, time.time())
-        if encoded is None:
-            raise Ignore(f"job {self.job_id} has already ended")
+        """Enter `running` and return the job; `Ignore` if it has ended meanwhile.
+
+        A job that was lost with its workers waits until it is alone in this one, and is
+        refused with `PoisonJob` if that has not helped.
+        """
+        solitude = self._station.solitude
+        self._place.enter_context(solitude.company(lambda: not self.cancelled))
+        encoded, losses = self._claim()
+        match treatment(losses):
+            case Treatment.QUARANTINE:
+                raise PoisonJob(f"{losses} workers died while they ran it, the last ones alone")
+            case Treatment.ALONE:
+                logger.warning("job=%s losses=%d runs alone", self.job_id, losses)
+                # Whoever waits is not running: if the worker dies now, it was not this job.
+                self._change(JobState.QUEUED)
+                self._place.close()
+                self._place.enter_context(solitude.alone(lambda: not self.cancelled))
+                encoded, _ = self._claim()
         return decode(encoded)
+
+    def _claim(self) -> tuple[str, int]:
+        started = self._station.ledger.start(self.job_id, self._station.node, time.time())
+        if started is None:
+            raise Ignore(f"job {self.job_id} has already ended")
+        return started
 
     def progress(self, chunks: int, chunks_done: int, audio_s: float) -> None:
         """Note how far the job is, and end it if somebody has asked for that."""

@@ -17,6 +17,7 @@ from celery.worker.consumer.tasks import Tasks
 from producer.queues import SYNTHESIZE
 from producer.state import JobState
 
+from .pulse import BEAT_S
 from .readiness import Readiness
 from .station import Station
 
@@ -42,6 +43,12 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         station.on_room = lambda: consumer.call_soon(lambda: None)
         station.on_broken = _stop_worker
         station.start(node=consumer.hostname)
+        # The connection's own timer: it ends with it.
+        consumer.timer.call_repeatedly(BEAT_S, station.pulse.beat)
+
+    def stop(self, consumer: Any) -> None:
+        """Expect nothing of the loop until there is a connection again."""
+        Station.current().pulse.rest()
 
     def info(self, consumer: Any) -> dict[str, Any]:
         """Put the readiness into `inspect stats`, which is all that Flower reads."""

@@ -66,6 +66,13 @@ class WorkerSettings(ProducerSettings):
         description="Seconds without a step, while work waits, after which an engine process "
         "is replaced.",
     )
+    http_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of 127.0.0.1 for `/livez`, `/readyz` and `/metrics`; 0 is any that is "
+        "free, unset is none.",
+    )
     store: Literal["volume", "off"] = Field(
         default="volume",
         description="`off` throws all audio away: for measuring what the store costs.",

@@ -2,6 +2,7 @@
 
 * WorkerError
   + UnsupportedFeature  the job asks for what no engine of this worker can do
+  + PoisonJob         workers died with the job in them, too often
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
     - VolumeMissing   the `processed` volume is not there
@@ -30,6 +31,12 @@ class UnsupportedFeature(WorkerError):
     """The job asks for something that no engine of this worker can do."""
 
     reason = Reason.UNSUPPORTED_FEATURE
+
+
+class PoisonJob(WorkerError):
+    """Workers died while they ran this job, at last with nothing else beside it."""
+
+    reason = Reason.POISON
 
 
 class BadAudio(WorkerError):

@@ -45,7 +45,7 @@ class EngineProcess:
         """`env` is the whole environment of the process, None this process's own.
 
         The process is replaced after `hang_s` without a step while it has work. A chunk that
-        was being computed in `max_deaths` processes as they died ends with `EngineDied`.
+        was computed alone in `max_deaths` processes as they died ends with `EngineDied`.
         """
         self._lifecycle = Lifecycle(on_phase, on_room)
         self._promises = Promises(time.monotonic)

@@ -23,7 +23,7 @@ class Roster:
         self._cancelled: set[str] = set()
         self._told: set[str] = set()
         self._mirror = Scheduler(slots, interactive_reserve)
-        self._inquest = Inquest(slots, max_deaths)
+        self._inquest = Inquest(max_deaths)
 
     @property
     def active(self) -> int:

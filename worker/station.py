@@ -28,9 +28,12 @@ from .engine.model import ModelOffer
 from .engine_choice import make_engine
 from .errors import WorkerError
 from .null_store import NullStore
+from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
+from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
+from .telling import Telling
 
 logger = get_logger(__name__)
 
@@ -61,8 +64,11 @@ class Station:
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.admission = Admission(self._room)
+        self.solitude = Solitude(self._wake)
         self.on_room: Callable[[], None] = lambda: None
         self.on_broken: Callable[[str], None] = lambda detail: None
+        self.pulse = Pulse()
+        self._telling: Telling | None = None
         self._started = False
 
     @classmethod
@@ -84,6 +90,7 @@ class Station:
             return
         self._started = True
         self.node = node
+        self._tell()
         try:
             self.volumes.make()
             self.store.prepare()
@@ -98,18 +105,31 @@ class Station:
             "node": self.node,
             "pid": os.getpid(),
             "version": VERSION,
+            "http_port": self._telling.port if self._telling else None,
             **self.engine.snapshot(),
         }
 
     def close(self) -> None:
         """Stop the engine and let go of everything."""
+        if self._telling is not None:
+            self._telling.close()
         self.engine.close()
         self.durability.close()
         self.broker.close()
 
+    def _tell(self) -> None:
+        if self.settings.http_port is None:
+            return
+        try:
+            self._telling = Telling(self, self.settings.http_port)
+        except OSError as error:
+            # Jobs matter more than probes, and whoever probes finds out.
+            logger.error("VOICEFARM_HTTP_PORT=%d: %s", self.settings.http_port, error.strerror)
+
     def _room(self, interactive: bool) -> int:
-        ready = self.readiness.state is Readiness.READY
-        return self.engine.capacity(interactive=interactive) if ready else 0
+        if self.readiness.state is not Readiness.READY or self.solitude.is_wanted:
+            return 0
+        return self.engine.capacity(interactive=interactive)
 
     def _wake(self) -> None:
         self.on_room()

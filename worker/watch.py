@@ -50,7 +50,7 @@ class Terms:
     env: Mapping[str, str] | None
     #: It is replaced after so long without a step while it has work.
     hang_s: float
-    #: A chunk that was computed in so many processes as they died is given up.
+    #: A chunk that was alone in so many processes as they died is given up.
     max_deaths: int
     #: Audio on its way out of it.
     ring_bytes: int
@@ -198,7 +198,7 @@ class Watch:
         self._steps_before += self._steps
         self._steps = 0
         for request_id in self.roster.bury():
-            words = f"{self._terms.max_deaths} engine processes died with this chunk in them"
+            words = f"{self._terms.max_deaths} engine processes died with this chunk alone in them"
             self._fail(request_id, EngineDied(f"{words}, the last so: {reason}"))
         if self._lifecycle.phase is not Phase.READY:
             self._load_deaths += 1

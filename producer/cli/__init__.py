@@ -34,7 +34,7 @@ def voicefarm(context: click.Context) -> ExitCode | None:
 
 for _command in (
     *(up.up, speaking.say, speaking.submit),
-    *(jobs.status, jobs.wait, jobs.fetch, jobs.cancel),
+    *(jobs.status, jobs.wait, jobs.fetch, jobs.cancel, jobs.retry),
     *(farm.workers, farm.voices, doctor.doctor),
 ):
     voicefarm.add_command(_command)

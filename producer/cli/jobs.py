@@ -1,4 +1,4 @@
-"""`status`, `wait`, `fetch` and `cancel`: what has become of a job, by its id."""
+"""`status`, `wait`, `fetch`, `cancel` and `retry`: what has become of a job, by its id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import JobNotFound
+from ..errors import InvalidJob, JobNotFound
 from .delivery import Delivery, delivery_options
 from .exit_codes import ExitCode
 from .options import farm_command, job_id, job_ids
@@ -106,6 +106,29 @@ def cancel(farm: VoiceFarm, output: Output, *, job_ids: Sequence[str]) -> ExitCo
         if taken:
             told = state.value if state.is_final else "cancelling"
             output.data({"id": job.id, "state": told}, f"{job.id} {told}")
+        else:
+            code = ExitCode.FAILED
+            output.error(problem)
+    return code
+
+
+@click.command()
+@farm_command
+@job_ids(metavar="ID...", required=True)
+def retry(farm: VoiceFarm, output: Output, *, job_ids: Sequence[str]) -> ExitCode:
+    """Queue failed jobs again, as they were asked for.
+
+    Poison is freed too: find out first what it did to its workers.
+    """
+    code = ExitCode.GOOD
+    for job in map(farm.job, dict.fromkeys(job_ids)):
+        try:
+            taken = job.retry()
+            problem = f"job {job.id} has not failed ({job.status.value})"
+        except (JobNotFound, InvalidJob) as error:
+            taken, problem = False, str(error)
+        if taken:
+            output.data({"id": job.id, "state": "queued"}, f"{job.id} queued")
         else:
             code = ExitCode.FAILED
             output.error(problem)

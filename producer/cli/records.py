@@ -22,6 +22,7 @@ def facts_of(row: JobRow, volumes: Volumes) -> dict[str, Any]:
         "detail": row.detail or None,
         "node": row.node or None,
         "attempts": row.attempts,
+        "losses": row.losses,
         "chunks": row.chunks or None,
         "chunks_done": row.chunks_done,
         "retakes": row.retakes,
@@ -73,6 +74,8 @@ def lines_of(row: JobRow, listening: bool) -> list[str]:
         )
     if row.attempts > 1:
         lines.append(f"attempts  {row.attempts}")
+    if row.losses:
+        lines.append(f"losses    its worker vanished {row.losses} times while it ran")
     if row.retakes:
         lines.append(f"retakes   {row.retakes}")
     if row.trimmed_s:

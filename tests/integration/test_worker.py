@@ -410,14 +410,25 @@ def test_a_killed_engine_process_costs_no_job(start_worker, farm):
     assert worker.process.poll() is None
 
 
-def test_a_text_that_kills_its_engine_process_fails_alone(start_worker, farm):
-    start_worker(engine_process="own", slots=2, fake_abort_on="poison")
+def test_a_text_that_kills_its_engine_process_fails_alone_and_can_be_freed(start_worker, farm):
+    worker = start_worker(engine_process="own", slots=8, fake_abort_on="poison")
 
-    jobs = farm.submit_many(["one", "two", "the poison", "three", "four"])
+    texts = [f"line number {n}" for n in range(50)]
+    jobs = farm.submit_many([*texts[:20], "the poison", *texts[20:]])
 
     states = [job.wait(60) for job in jobs]
-    assert states == [JobState.DONE] * 2 + [JobState.FAILED] + [JobState.DONE] * 2
-    assert jobs[2].row().reason == "engine_died"
+    poison = jobs.pop(20)
+    assert states.count(JobState.DONE) == 50
+    row = poison.row()
+    assert (row.state, row.reason, row.losses) == (JobState.FAILED, "poison", 0)
+    assert row.job is not None and row.job.text == "the poison"
+    assert not jobs[0].retry()
+
+    worker.stop()
+    start_worker("healed")
+    assert poison.retry()
+    assert poison.wait(30) is JobState.DONE
+    assert poison.row().reason == ""
 
 
 def test_a_job_submitted_without_any_worker_is_done_by_the_first_that_comes(start_worker, farm):

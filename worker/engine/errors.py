@@ -7,7 +7,7 @@
   + ChunkFailed          this chunk failed by itself; its neighbours go on
   + ChunkTooLong         the model cannot take so much text at once; its parts can be spoken
   + EngineOutOfMemory    the batch did not fit
-  + EngineDied           the engine's process ended with this chunk in it, too often
+  + EngineDied           the engine's process ended with this chunk alone in it, too often
   + EngineClosed         the engine no longer takes work
   + TakeCancelled        the chunk was cancelled; its row has left the batch
 
@@ -62,9 +62,9 @@ class EngineOutOfMemory(EngineError):
 
 
 class EngineDied(EngineError):
-    """The engine's process died with this chunk in it, as often as is allowed."""
+    """The engine's process died with this chunk alone in it, as often as is allowed."""
 
-    reason = "engine_died"
+    reason = "poison"
 
 
 class EngineClosed(EngineError):

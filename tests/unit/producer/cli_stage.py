@@ -42,6 +42,12 @@ class FakeJob:
     def path(self) -> Path:
         return self.farm.volumes.locate(self.row().file)
 
+    def retry(self) -> bool:
+        if self.status is not JobState.FAILED:
+            return False
+        self.farm.rows[self.id] = replace(self.row(), state=JobState.QUEUED)
+        return True
+
     def cancel(self) -> bool:
         if self.status.is_final:
             return False

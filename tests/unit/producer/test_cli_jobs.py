@@ -175,3 +175,14 @@ def test_a_job_named_twice_is_cancelled_once(stage):
     job_id = stage.submit()
 
     assert stage.run("cancel", job_id, job_id) == 0
+
+
+def test_retry_queues_what_has_failed(stage):
+    waiting, failed = stage.submit(), stage.submit()
+    stage.farm.end(failed, JobState.FAILED)
+
+    code = stage.run("retry", failed, waiting)
+
+    assert code == 1
+    assert stage.out == f"{failed} queued\n"
+    assert stage.err == f"voicefarm: job {waiting} has not failed (queued)\n"

@@ -16,6 +16,7 @@ from worker.engine.errors import ChunkFailed, EngineClosed, EngineDied, TakeCanc
 from worker.errors import VolumeFull
 from worker.job_request import HAND_BACK
 from worker.pool import TaskPool
+from worker.solitude import Solitude
 
 
 class MemoryLedger:
@@ -25,12 +26,15 @@ class MemoryLedger:
         self.encoded: str | None = SpeechJob(text="hi").encode()
         self.changes: list[tuple[JobState, dict]] = []
         self.wants_cancel = False
+        self.losses = 0
+        self.on_change = lambda: None
 
     def start(self, job_id, node, now_s):
-        return self.encoded
+        return None if self.encoded is None else (self.encoded, self.losses)
 
     def change(self, job_id, state, now_s, **fields):
         self.changes.append((state, fields))
+        self.on_change()
         return True
 
     def progress(self, job_id, chunks, chunks_done, audio_s):
@@ -44,14 +48,19 @@ def ledger() -> MemoryLedger:
 
 @pytest.fixture
 def attempt(ledger) -> Attempt:
-    return Attempt(SimpleNamespace(ledger=ledger, node="w@test"), "j" * 32)
+    return attempt_at(ledger)
+
+
+def attempt_at(ledger: MemoryLedger, solitude: Solitude | None = None) -> Attempt:
+    station = SimpleNamespace(ledger=ledger, node="w@test", solitude=solitude or Solitude())
+    return Attempt(station, "j" * 32)
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (ChunkFailed("bad row"), "engine_failed"),
-        (EngineDied("killed"), "engine_died"),
+        (EngineDied("killed"), "poison"),
         (VolumeFull("/farm", "no space left"), "volume_full"),
         (InvalidJob("text", "is empty"), "invalid_job"),
         (UnsupportedSchema(9, 1), "unsupported_schema"),
@@ -130,6 +139,51 @@ def test_what_is_set_up_after_a_cancel_is_stopped_at_once(attempt):
 
 
 def test_two_attempts_at_one_job_never_share_a_name(ledger):
-    station = SimpleNamespace(ledger=ledger, node="w@test")
+    assert attempt_at(ledger).id != attempt_at(ledger).id
 
-    assert Attempt(station, "j").id != Attempt(station, "j").id
+
+def test_a_job_that_was_lost_once_runs_in_company(attempt, ledger):
+    ledger.losses = 1
+
+    with attempt:
+        attempt.start()
+
+        assert not attempt._station.solitude.is_wanted
+    assert ledger.changes == []
+
+
+def test_a_job_that_was_lost_twice_waits_in_the_queue_and_then_runs_alone(attempt, ledger):
+    ledger.losses = 2
+
+    with attempt:
+        job = attempt.start()
+
+        assert job.text == "hi"
+        assert attempt._station.solitude.is_wanted
+    assert not attempt._station.solitude.is_wanted
+    assert ledger.changes == [(JobState.QUEUED, {})]
+
+
+def test_a_job_that_was_lost_too_often_is_poison(attempt, ledger):
+    ledger.losses = 5
+
+    with pytest.raises(JobFailed), attempt:
+        attempt.start()
+
+    [(state, fields)] = ledger.changes
+    assert (state, fields["reason"]) == (JobState.FAILED, "poison")
+    assert not attempt._station.solitude.is_wanted
+
+
+def test_a_suspect_can_be_cancelled_while_it_waits_for_the_others_to_end(ledger):
+    solitude = Solitude()
+    suspect = attempt_at(ledger, solitude)
+    # It enters the queue again before it waits, and is cancelled then.
+    ledger.on_change = suspect.cancel
+    ledger.losses = 2
+
+    with solitude.company(lambda: True), pytest.raises(Ignore), suspect:
+        suspect.start()
+
+    assert ledger.changes == [(JobState.QUEUED, {}), (JobState.CANCELLED, {})]
+    assert not solitude.is_wanted

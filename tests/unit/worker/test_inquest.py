@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, log2
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,10 +13,11 @@ from worker.inquest import Inquest
 class Trial:
     """Processes in which chunks run, and die if one of the killers is among them."""
 
-    def __init__(self, slots: int, max_deaths: int, killers: set[str]) -> None:
-        self.inquest = Inquest(slots, max_deaths)
+    def __init__(self, max_deaths: int, killers: set[str]) -> None:
+        self.inquest = Inquest(max_deaths)
         self.killers = killers
         self.deaths = 0
+        self.deaths_alone = 0
         self.given_up: list[str] = []
         self.finished: list[str] = []
 
@@ -22,6 +25,7 @@ class Trial:
         """Run some chunks together in one process."""
         if self.killers & set(names):
             self.deaths += 1
+            self.deaths_alone += len(names) == 1
             ended = self.inquest.blame(names)
             self.given_up += ended
         else:
@@ -32,14 +36,14 @@ class Trial:
 
 
 @given(
-    slots=st.integers(1, 40),
-    max_deaths=st.integers(2, 6),
+    count=st.integers(1, 40),
+    max_deaths=st.integers(1, 6),
     data=st.data(),
 )
-def test_every_killer_is_given_up_and_nobody_else(slots, max_deaths, data):
-    names = [str(number) for number in range(slots)]
+def test_every_killer_is_given_up_and_nobody_else(count, max_deaths, data):
+    names = [str(number) for number in range(count)]
     killers = set(data.draw(st.lists(st.sampled_from(names), max_size=4)))
-    trial = Trial(slots, max_deaths, killers)
+    trial = Trial(max_deaths, killers)
 
     trial.run(names)
     while trial.inquest:
@@ -47,26 +51,43 @@ def test_every_killer_is_given_up_and_nobody_else(slots, max_deaths, data):
 
     assert sorted(trial.given_up) == sorted(killers)
     assert sorted(trial.finished) == sorted(set(names) - killers)
-    assert trial.deaths <= 1 + len(killers) * (max_deaths - 1)
+    assert trial.deaths_alone == max_deaths * len(killers)
+    assert trial.deaths <= len(killers) * (ceil(log2(count)) + max_deaths)
 
 
-@given(slots=st.integers(1, 400), max_deaths=st.integers(2, 6))
-def test_groups_shrink_with_every_death_until_a_suspect_is_alone(slots, max_deaths):
-    inquest = Inquest(slots, max_deaths)
-    together = [str(number) for number in range(slots)]
+def test_a_cohort_is_halved_with_every_death_until_a_suspect_is_alone():
+    inquest = Inquest(max_deaths=3)
+    together = [str(number) for number in range(100)]
     sizes = [len(together)]
 
-    for _ in range(max_deaths - 1):
+    while len(together) > 1:
         assert inquest.blame(together) == []
         together = inquest.group()
         sizes.append(len(together))
 
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == 1
-    assert inquest.blame(together) == together
+    assert sizes == [100, 50, 25, 13, 7, 4, 2, 1]
+    assert [inquest.blame(together) for _ in range(3)] == [[], [], together]
 
 
-def test_a_chunk_that_may_be_in_one_dead_process_only_is_given_up_at_once():
-    inquest = Inquest(slots=8, max_deaths=1)
+def test_a_death_with_nobody_in_the_process_makes_no_suspects():
+    inquest = Inquest(max_deaths=3)
 
-    assert inquest.blame(["a", "b"]) == ["a", "b"]
+    assert inquest.blame([]) == []
+    assert not inquest
+
+
+@given(data=st.data(), count=st.integers(2, 30))
+def test_every_suspect_runs_again_however_many_of_its_cohort_have_ended(data, count):
+    names = [str(number) for number in range(count)]
+    inquest = Inquest(max_deaths=3)
+    inquest.blame(names)
+    seen: set[str] = set()
+
+    while inquest:
+        group = inquest.group()
+        seen.update(group)
+        ended = data.draw(st.sets(st.sampled_from(group), min_size=1))
+        for name in ended:
+            inquest.clear(name)
+
+    assert seen == set(names)

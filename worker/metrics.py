@@ -1,0 +1,106 @@
+"""What Prometheus reads of a worker, and of the farm as this worker sees it.
+
+Every number is taken when it is asked for. A broker that does not answer leaves out what
+only it knows, and `voicefarm_broker_up` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from producer.backlog import Backlog
+from producer.queues import QUEUE_OF
+from producer.state import JobState
+
+from .readiness import Readiness
+
+Facts = Mapping[str, Any]
+
+
+class Sight(NamedTuple):
+    """What the broker tells of the farm."""
+
+    backlog: Backlog
+    #: Jobs by state.
+    counts: Mapping[JobState, int]
+
+
+#: Facts of the engine, by their name in its snapshot: what they are called and what they say.
+GAUGES: Final = {
+    "slots": ("voicefarm_slots", "Rows of the batch."),
+    "active": ("voicefarm_slots_busy", "Rows that are being computed."),
+    "waiting": ("voicefarm_chunks_waiting", "Chunks that wait for a row."),
+    "last_step_age_s": ("voicefarm_step_age_seconds", "Time without a step while there is work."),
+}
+COUNTERS: Final = {
+    "takes": ("voicefarm_takes", "Chunks that were spoken."),
+    "audio_s": ("voicefarm_audio_seconds", "Audio that was computed; its rate is times real time."),
+    "failed": ("voicefarm_takes_failed", "Chunks that failed."),
+    "deaths": ("voicefarm_engine_deaths", "Engine processes that died or were replaced."),
+    "restarts": ("voicefarm_engine_restarts", "Engine processes that were started again."),
+}
+
+
+class WorkerCollector(Collector):
+    """Reads `facts` of the worker and `sight` of the farm at every scrape."""
+
+    def __init__(self, facts: Callable[[], Facts], sight: Callable[[], Sight | None]) -> None:
+        """`sight` returns None where no broker answers."""
+        self._facts = facts
+        self._sight = sight
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every family."""
+        facts = self._facts()
+        yield from _of_worker(facts)
+        for name, (called, says) in GAUGES.items():
+            if facts.get(name) is not None:
+                yield GaugeMetricFamily(called, says, value=facts[name])
+        for name, (called, says) in COUNTERS.items():
+            if facts.get(name) is not None:
+                yield CounterMetricFamily(called, says, value=facts[name])
+        sight = self._sight()
+        up = GaugeMetricFamily("voicefarm_broker_up", "1 if the broker answers.")
+        up.add_metric([], float(sight is not None))
+        yield up
+        if sight is not None:
+            yield from _of_farm(sight)
+
+
+def exposition(collector: Collector) -> bytes:
+    """Return the text that Prometheus scrapes."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+def _of_worker(facts: Facts) -> Iterable[Metric]:
+    state = GaugeMetricFamily("voicefarm_worker_state", "1 for the present one.", labels=["state"])
+    for name in Readiness:
+        state.add_metric([name.value], float(facts["state"] == name))
+    yield state
+    if facts.get("slots"):
+        fill = facts["active"] / facts["slots"]
+        yield GaugeMetricFamily("voicefarm_batch_fill", "Busy share of the rows.", value=fill)
+
+
+def _of_farm(sight: Sight) -> Iterable[Metric]:
+    backlog = sight.backlog
+    jobs = GaugeMetricFamily("voicefarm_backlog_jobs", "Jobs that wait.", labels=["queue"])
+    audio = GaugeMetricFamily(
+        "voicefarm_backlog_audio_seconds", "Audio that waits to be spoken.", labels=["queue"]
+    )
+    for priority, queue in QUEUE_OF.items():
+        jobs.add_metric([queue], backlog.jobs[priority])
+        audio.add_metric([queue], backlog.audio_s[priority])
+    states = GaugeMetricFamily("voicefarm_jobs", "Jobs in the ledger.", labels=["state"])
+    for state, count in sight.counts.items():
+        states.add_metric([state.value], count)
+    yield from (jobs, audio, states)
+    oldest = backlog.oldest_age_s
+    yield GaugeMetricFamily("voicefarm_oldest_job_seconds", "Its time in the queue.", value=oldest)

@@ -1,0 +1,64 @@
+"""What a worker tells over HTTP: is it alive, is it ready, its numbers."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import redis
+
+from producer.backlog import read_backlog
+from producer.broker import CONNECT_TIMEOUT_S, Broker
+from producer.ledger import Ledger
+
+from .http_door import Answer, HttpDoor, told
+from .readiness import Readiness
+
+if TYPE_CHECKING:
+    from .metrics import Sight
+    from .station import Station
+
+
+class Telling:
+    """The pages of one worker. It asks the broker through a client that does not wait long."""
+
+    def __init__(self, station: Station, port: int) -> None:
+        """`port` 0 is any that is free. Raises `OSError` if it is taken."""
+        self._station = station
+        self._broker = Broker(station.broker.url, retries=0, answer_limit_s=CONNECT_TIMEOUT_S)
+        self._ledger = Ledger(self._broker.redis, keep_s=1)
+        pages = {"/livez": self._alive, "/readyz": self._ready, "/metrics": self._metrics}
+        self._door = HttpDoor(port, pages)
+        self.port = self._door.port
+
+    def close(self) -> None:
+        """Tell no more."""
+        self._door.close()
+        self._broker.close()
+
+    def _alive(self) -> Answer:
+        step_age_s = float(self._station.engine.snapshot()["last_step_age_s"] or 0)
+        ailment = self._station.pulse.ailment(step_age_s, self._station.settings.hang_s)
+        return told(not ailment, {"alive": not ailment, "detail": ailment})
+
+    def _ready(self) -> Answer:
+        facts = self._station.facts()
+        return told(facts["state"] == Readiness.READY, facts)
+
+    def _metrics(self) -> Answer:
+        try:
+            # Only who is scraped needs the library.
+            from .metrics import WorkerCollector, exposition
+        except ImportError as error:
+            return told(False, {"detail": f"prometheus-client is not installed: {error}"})
+        text = exposition(WorkerCollector(self._station.facts, self._sight))
+        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", text
+
+    def _sight(self) -> Sight | None:
+        from .metrics import Sight
+
+        try:
+            return Sight(read_backlog(self._broker.redis, time.time()), self._ledger.counts())
+        except redis.RedisError:
+            return None
