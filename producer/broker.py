@@ -34,12 +34,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 #: Messages that share one pipeline when many jobs are submitted at once.
 PUBLISH_BATCH: Final = 200
 
-#: A delivered message that is not acknowledged for this long is delivered again. Longer than
-#: any job, as nothing renews a delivery.
-VISIBILITY_TIMEOUT_S: Final = 12 * 3600
-
 TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
-    "visibility_timeout": VISIBILITY_TIMEOUT_S,
     "socket_keepalive": True,
     "health_check_interval": 25,
     "socket_connect_timeout": CONNECT_TIMEOUT_S,

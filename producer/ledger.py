@@ -1,7 +1,8 @@
 """The ledger: one Redis row a job, written before its message, and the truth about it.
 
-Every change of state goes through one script, so that a row is always in exactly one state,
-its time is known, the state's index agrees, and everyone who follows the job is told.
+Every change of state is one script in Redis (`transitions.py`), so that a row is always in
+exactly one state, its time is known, the state's index agrees, and everyone who follows the
+job is told.
 """
 
 from __future__ import annotations
@@ -14,49 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from . import job as jobs
 from .backlog import expected_s
 from .errors import InvalidJob, JobNotFound
-from .queues import changes_channel, idempotency_key, job_key, state_key
+from .queues import DELIVERIES_KEY, idempotency_key, job_key, state_key
 from .state import JobState, may_follow
+from .transitions import CHANGE, CREATE, START
 
 if TYPE_CHECKING:
     from redis import Redis
 
 Field = str | int | float
-
-#: Writes the row, unless the idempotency key already names one; returns the id that counts.
-#: KEYS row, index, idempotency key. ARGV id, now, keep_s, fields...
-_CREATE: Final = """
-if KEYS[3] then
-  local known = redis.call('GET', KEYS[3])
-  if known then return known end
-  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[3])
-end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-return ARGV[1]
-"""
-
-#: Changes the state if the present one allows it; returns the state before, and for a job that
-#: is about to run its text and how often its worker has vanished while it ran.
-#: KEYS row. ARGV id, target, allowed, now, keep_s, fields...
-_CHANGE: Final = """
-local id, target, now, keep_s = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
-local before = redis.call('HGET', KEYS[1], 'state')
-if not before then return {} end
-if not string.find(ARGV[3], ',' .. before .. ',', 1, true) then return {before} end
-redis.call('HSET', KEYS[1], 'state', target, 'at:' .. target, now, unpack(ARGV, 6))
-redis.call('ZREM', '{STATE}' .. before, id)
-redis.call('ZADD', '{STATE}' .. target, now, id)
-if keep_s > 0 then
-  redis.call('EXPIRE', KEYS[1], keep_s)
-  redis.call('ZREMRANGEBYSCORE', '{STATE}' .. target, '-inf', now - keep_s)
-end
-redis.call('PUBLISH', '{CHANGES}' .. id, target)
-if target ~= 'running' then return {before} end
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-local lost = before == 'running' and 1 or 0
-return {before, redis.call('HGET', KEYS[1], 'spec'), redis.call('HINCRBY', KEYS[1], 'losses', lost)}
-""".replace("{STATE}", state_key("")).replace("{CHANGES}", changes_channel(""))
-
 
 #: Whole numbers that say how large a file is.
 _SIZES: Final = ("sample_rate_hz", "samples", "size_bytes")
@@ -140,11 +106,15 @@ class Ledger:
 
     @cached_property
     def _create(self) -> Any:
-        return self._redis.register_script(_CREATE)
+        return self._redis.register_script(CREATE)
 
     @cached_property
     def _change(self) -> Any:
-        return self._redis.register_script(_CHANGE)
+        return self._redis.register_script(CHANGE)
+
+    @cached_property
+    def _start(self) -> Any:
+        return self._redis.register_script(START)
 
     def create(self, job_id: str, job: jobs.AnyJob, now_s: float, idempotency: str = "") -> str:
         """Write a queued row; return its id, or the id that the idempotency key had before."""
@@ -165,19 +135,30 @@ class Ledger:
                 pipe.zadd(state_key(JobState.QUEUED), queued)
             pipe.execute()
 
-    def start(self, job_id: str, node: str, now_s: float) -> tuple[str, int] | None:
-        """Claim a job for `node`, or return None if it has ended already.
+    def start(
+        self, job_id: str, node: str, now_s: float, token: str, tag: str
+    ) -> tuple[str, int] | None:
+        """Give a job to the attempt `token` on `node`, which came with the message `tag`.
 
         Returns its encoded text, and how often it was lost: a job that is running when it
-        starts has been left by a worker that vanished.
+        starts has been left by a worker that vanished. None if it has ended, or runs by
+        another message that is still delivered: then this message is one too many.
         """
-        changed = self._move(job_id, JobState.RUNNING, now_s, {"node": node})
-        return (changed[1], int(changed[2])) if len(changed) > 1 else None
+        allowed = _listed(may_follow(JobState.RUNNING))
+        args = [job_id, allowed, now_s, node, token, tag]
+        found = self._start(keys=[job_key(job_id), DELIVERIES_KEY], args=args)
+        if not found:
+            raise JobNotFound(job_id)
+        return (found[1], int(found[2])) if len(found) > 1 else None
 
-    def change(self, job_id: str, target: JobState, now_s: float, **fields: Field) -> bool:
-        """Enter `target` with these fields; False if the job's state does not allow it."""
-        before = JobState(self._move(job_id, target, now_s, fields)[0])
-        return before in may_follow(target)
+    def change(
+        self, job_id: str, target: JobState, now_s: float, *, token: str = "", **fields: Field
+    ) -> bool:
+        """Enter `target` with these fields; False if the job's state does not allow it.
+
+        With a `token` it is also refused once another attempt has the job.
+        """
+        return self._move(job_id, target, now_s, fields, token=token)[1]
 
     def cancel(self, job_id: str, now_s: float) -> JobState:
         """End a waiting job as cancelled, ask a running one to end; return the state after."""
@@ -186,7 +167,7 @@ class Ledger:
             raise JobNotFound(job_id)
         self._redis.hset(job_key(job_id), "cancel", 1)
         waiting = [JobState.QUEUED, JobState.WAITING_WINDOW]
-        before = JobState(self._move(job_id, JobState.CANCELLED, now_s, {}, waiting)[0])
+        before, _ = self._move(job_id, JobState.CANCELLED, now_s, {}, waiting)
         return JobState.CANCELLED if before in waiting else before
 
     def progress(self, job_id: str, chunks: int, chunks_done: int, audio_s: float) -> bool:
@@ -224,11 +205,15 @@ class Ledger:
         for state in states:
             found += self._redis.zrange(state_key(state), 0, limit - 1, desc=True, withscores=True)
         newest = sorted(found, key=lambda entry: entry[1], reverse=True)[:limit]
+        return self._rows([job_id for job_id, _ in newest])
+
+    def _rows(self, job_ids: Sequence[str]) -> list[JobRow]:
+        """Return the rows of these jobs, without those that are not there."""
         with self._redis.pipeline(transaction=False) as pipe:
-            for job_id, _ in newest:
+            for job_id in job_ids:
                 pipe.hgetall(job_key(job_id))
-            rows = zip(newest, pipe.execute(), strict=True)
-        return [JobRow.decode(job_id, fields) for (job_id, _), fields in rows if fields]
+            rows = zip(job_ids, pipe.execute(), strict=True)
+        return [JobRow.decode(job_id, fields) for job_id, fields in rows if fields]
 
     def _move(
         self,
@@ -237,15 +222,17 @@ class Ledger:
         now_s: float,
         fields: Mapping[str, Field],
         allowed: Iterable[JobState] = (),
-    ) -> list[str]:
-        sources = "," + ",".join(allowed or may_follow(target)) + ","
+        token: str = "",
+    ) -> tuple[JobState, bool]:
+        """Return the state before, and whether it was changed."""
+        sources = _listed(allowed or may_follow(target))
         keep_s = self._keep_s if target.is_final else 0
         pairs = [part for pair in fields.items() for part in pair]
-        args = [job_id, target.value, sources, now_s, keep_s, *pairs]
-        changed: list[str] = self._change(keys=[job_key(job_id)], args=args)
-        if not changed:
+        args = [job_id, target.value, sources, now_s, keep_s, token, *pairs]
+        found = self._change(keys=[job_key(job_id)], args=args)
+        if not found:
             raise JobNotFound(job_id)
-        return changed
+        return JobState(found[0]), bool(found[1])
 
 
 def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
@@ -257,3 +244,8 @@ def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
         "class": job.priority.value,
         "speech_s": round(expected_s(job), 3),
     }
+
+
+def _listed(states: Iterable[JobState]) -> str:
+    """Return what the scripts look a state up in."""
+    return "," + ",".join(states) + ","

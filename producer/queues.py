@@ -35,6 +35,15 @@ CATALOGUE_KEY: Final = f"{_PREFIX}:catalogue"
 #: List of messages on our queues that are not ours, newest first, bounded.
 STRANGERS_KEY: Final = f"{_PREFIX}:strangers"
 
+#: Hash of kombu: each delivered message that is not acknowledged yet, by its delivery tag.
+DELIVERED_KEY: Final = "unacked"
+
+#: Sorted set of kombu: the delivery tags of those messages, by when they were renewed last.
+DELIVERIES_KEY: Final = "unacked_index"
+
+#: Hash: which worker holds a message, by its delivery tag.
+LEASES_KEY: Final = f"{_PREFIX}:leases"
+
 
 def job_key(job_id: str) -> str:
     """Redis hash: the ledger row of one job."""

@@ -38,10 +38,12 @@ class Transport(KombuTransport):
 class Connection(KombuConnection):
     """Takes our transport where kombu would take its own for Redis."""
 
+    farm_transport: type[KombuTransport] = Transport
+
     def get_transport_cls(self) -> Any:
         """Return the class of the transport."""
         chosen = super().get_transport_cls()  # type: ignore[no-untyped-call]
-        return Transport if chosen is KombuTransport else chosen
+        return self.farm_transport if chosen is KombuTransport else chosen
 
 
 class AMQP(amqp.AMQP):  # type: ignore[misc]

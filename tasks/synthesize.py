@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from producer.job import AnyJob
 from producer.queues import SYNTHESIZE
 from worker.attempt import Attempt
@@ -13,14 +15,17 @@ from worker.store import Entry
 from .application import app
 
 
-@app.task(name=SYNTHESIZE, Request="worker.job_request:JobRequest")  # type: ignore[untyped-decorator]
-def synthesize(job_id: str) -> None:
+@app.task(  # type: ignore[untyped-decorator]
+    name=SYNTHESIZE, bind=True, Request="worker.job_request:JobRequest"
+)
+def synthesize(self: Any, job_id: str) -> None:
     """Speak one job of the ledger into its file on the volume.
 
     The thread only waits: for the engine's takes and for the disk.
     """
     station = Station.current()
-    with Attempt(station, job_id) as attempt:
+    tag = self.request.properties["delivery_tag"]
+    with Attempt(station, job_id, tag) as attempt:
         job = attempt.start()
         plan = plan_speech(attempt.id, job, station.engine.offer())
         attempt.done(obtain(station, attempt, job, plan))

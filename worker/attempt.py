@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Numbers the attempts of this process, so that two deliveries of one job never mix.
-_serial: Final = itertools.count()
-
 
 class Attempt:
     """The ledger's side of running a job: started, on its way, and ended once.
@@ -40,11 +37,15 @@ class Attempt:
     Celery needs to hear: the message is acknowledged, or goes back if the worker is closing.
     """
 
-    def __init__(self, station: Station, job_id: str) -> None:
+    def __init__(self, station: Station, job_id: str, tag: str) -> None:
+        """`tag` is the delivery tag of the message that it came with."""
         self._station = station
         self.job_id = job_id
-        #: Names this attempt in the engine and in claims.
-        self.id = f"{job_id}.{next(_serial)}"
+        self._tag = tag
+        self._token = uuid.uuid4().hex[:12]
+        #: Names this attempt in the engine and in claims, of all attempts of the farm.
+        self.id = f"{job_id}.{self._token}"
+        self._lost = False
         self._cancelled = threading.Event()
         self._handed_back = False
         self._on_cancel: Callable[[], None] = lambda: None
@@ -53,6 +54,7 @@ class Attempt:
 
     def __enter__(self) -> Self:
         self._terminable.__enter__()
+        self._station.leases.when_lost(self._tag, self._lose)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
@@ -83,9 +85,11 @@ class Attempt:
         return decode(encoded)
 
     def _claim(self) -> tuple[str, int]:
-        started = self._station.ledger.start(self.job_id, self._station.node, time.time())
+        started = self._station.ledger.start(
+            self.job_id, self._station.node, time.time(), self._token, self._tag
+        )
         if started is None:
-            raise Ignore(f"job {self.job_id} has already ended")
+            raise Ignore(f"job {self.job_id} has ended, or runs by another message")
         return started
 
     def progress(self, chunks: int, chunks_done: int, audio_s: float) -> None:
@@ -133,6 +137,11 @@ class Attempt:
         self._cancelled.set()
         self._on_cancel()
 
+    def _lose(self) -> None:
+        """Stop without a word: the job is somebody else's now."""
+        self._lost = True
+        self.cancel()
+
     def _terminate(self, signal: int | None) -> None:
         self._handed_back = signal == HAND_BACK
         self.cancel()
@@ -142,6 +151,8 @@ class Attempt:
         match error:
             case Ignore() | Reject():
                 return
+            case _ if self._lost:
+                raise Ignore(f"job {self.job_id} runs elsewhere, or will") from None
             case TakeCancelled() if not self._handed_back:
                 self._change(JobState.CANCELLED)
                 raise Ignore(f"job {self.job_id} was cancelled") from None
@@ -159,7 +170,10 @@ class Attempt:
         raise JobFailed(self.job_id, reason, detail) from error
 
     def _change(self, state: JobState, **fields: Field) -> None:
-        if not self._station.ledger.change(self.job_id, state, time.time(), **fields):
+        changed = self._station.ledger.change(
+            self.job_id, state, time.time(), token=self._token, **fields
+        )
+        if not changed:
             logger.info("job=%s had ended before it became %s", self.job_id, state)
         logger.debug("job=%s state=%s", self.job_id, state)
 

@@ -50,6 +50,10 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         """Expect nothing of the loop until there is a connection again."""
         Station.current().pulse.rest()
 
+    def shutdown(self, consumer: Any) -> None:
+        """Close all when the worker has drained, or stopped at once."""
+        Station.current().close()
+
     def info(self, consumer: Any) -> dict[str, Any]:
         """Put the readiness into `inspect stats`, which is all that Flower reads."""
         return {"voicefarm": Station.current().facts()}
@@ -59,7 +63,6 @@ def install(app: Celery) -> None:
     """Add our steps and signal handlers to the worker's app."""
     app.steps["consumer"].add(EngineStep)
     signals.worker_shutting_down.connect(_drain, weak=False)
-    signals.worker_shutdown.connect(_close, weak=False)
     signals.task_revoked.connect(_file_as_cancelled, weak=False)
 
 
@@ -70,10 +73,6 @@ def _stop_worker(detail: str) -> None:
 
 def _drain(**_: Any) -> None:
     Station.current().readiness.enter(Readiness.DRAINING, time.time())
-
-
-def _close(**_: Any) -> None:
-    Station.current().close()
 
 
 def _file_as_cancelled(request: Any, **_: Any) -> None:

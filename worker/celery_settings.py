@@ -30,6 +30,10 @@ def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_transport_options": {
             **TRANSPORT_OPTIONS,
+            # What no lease was renewed for is delivered again; looked for ten times a lease.
+            "visibility_timeout": settings.lease_s,
+            "unacked_restore_interval": settings.lease_s / 10,
+            "unacked_restore_throttle": 1,
             "queue_order_strategy": "worker.admission:ClassCycle",
         },
         "worker_redirect_stdouts": False,

@@ -60,6 +60,12 @@ class WorkerSettings(ProducerSettings):
     drain_s: float = Field(
         default=60.0, ge=0, description="Seconds that running jobs get to finish at a warm stop."
     )
+    lease_s: float = Field(
+        default=90.0,
+        ge=3,
+        description="Seconds after which the jobs of a lost worker run again; the same on every "
+        "worker. A job may take as long as it likes.",
+    )
     hang_s: float = Field(
         default=120.0,
         gt=0,

@@ -19,6 +19,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     _events_due_s = 0.0
 
+    def call_soon_ack(self, p: Any, *args: Any, **options: Any) -> Any:
+        """Acknowledge at once, in the task's thread: nothing waits for the loop, also at a stop."""
+        p(*args, **options)
+        return self.call_soon(lambda: None)
+
     def on_send_event_buffered(self) -> None:
         """Have the loop send the events a moment later. Called by any thread."""
         now_s = time.monotonic()

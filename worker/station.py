@@ -27,6 +27,7 @@ from .engine.errors import EngineError
 from .engine.model import ModelOffer
 from .engine_choice import make_engine
 from .errors import WorkerError
+from .lease import Leases
 from .null_store import NullStore
 from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
@@ -53,6 +54,9 @@ class Station:
         self.node = socket.gethostname()
         self.broker = Broker(broker_url(settings), retries=REDIS_RETRIES)
         self.ledger = Ledger(self.broker.redis, keep_s=settings.keep_days * 86400)
+        # A client that gives up early: the leases try again themselves.
+        self._lease_broker = Broker(self.broker.url)
+        self.leases = Leases(self._lease_broker.redis, settings.lease_s)
         self.strangers = Strangers(self.broker.redis)
         self.volumes = Volumes(settings.home)
         self.durability = GroupCommit(sync_of(self.volumes.processed))
@@ -90,6 +94,7 @@ class Station:
             return
         self._started = True
         self.node = node
+        self.leases.start(node)
         self._tell()
         try:
             self.volumes.make()
@@ -110,12 +115,14 @@ class Station:
         }
 
     def close(self) -> None:
-        """Stop the engine and let go of everything."""
+        """Give back what is still held, stop the engine and let go of everything."""
         if self._telling is not None:
             self._telling.close()
+        self.leases.close()
         self.engine.close()
         self.durability.close()
         self.broker.close()
+        self._lease_broker.close()
 
     def _tell(self) -> None:
         if self.settings.http_port is None:

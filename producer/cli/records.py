@@ -72,18 +72,20 @@ def lines_of(row: JobRow, listening: bool) -> list[str]:
         lines.append(
             f"progress  {row.chunks_done}/{row.chunks} chunks, {row.audio_s:.1f} s of audio"
         )
-    if row.attempts > 1:
-        lines.append(f"attempts  {row.attempts}")
-    if row.losses:
-        lines.append(f"losses    its worker vanished {row.losses} times while it ran")
-    if row.retakes:
-        lines.append(f"retakes   {row.retakes}")
-    if row.trimmed_s:
-        lines.append(f"trimmed   {row.trimmed_s:.1f} s of tails without speech")
-    if row.state is JobState.SUSPICIOUS:
-        lines.append(f"doubt     {row.detail}")
-    if row.reason:
-        lines.append(f"reason    {row.reason}: {row.detail}")
+    lines += _troubles(row)
     if not row.state.is_final and not listening:
         lines.append("workers   none is listening; `voicefarm up` starts one")
     return lines
+
+
+def _troubles(row: JobRow) -> list[str]:
+    """Return what did not go as it should have, one fact a line."""
+    facts = {
+        "attempts  {0.attempts}": row.attempts > 1,
+        "losses    its worker vanished {0.losses} times while it ran": row.losses,
+        "retakes   {0.retakes}": row.retakes,
+        "trimmed   {0.trimmed_s:.1f} s of tails without speech": row.trimmed_s,
+        "doubt     {0.detail}": row.state is JobState.SUSPICIOUS,
+        "reason    {0.reason}: {0.detail}": row.reason,
+    }
+    return [line.format(row) for line, is_there in facts.items() if is_there]

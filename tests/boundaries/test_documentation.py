@@ -23,6 +23,7 @@ from producer.cli import voicefarm
 from producer.job import RATES_OF, OutputSpec, RvcSettings, SpeechJob
 from producer.queues import (
     CATALOGUE_KEY,
+    LEASES_KEY,
     STRANGERS_KEY,
     changes_channel,
     idempotency_key,
@@ -169,7 +170,13 @@ def test_every_state_stands_in_the_table_with_what_may_follow(state):
     "key",
     [
         *(job_key("<id>"), state_key("<state>"), idempotency_key("<key>")),
-        *(take_claim_key("<content key>"), CATALOGUE_KEY, STRANGERS_KEY, changes_channel("<id>")),
+        *(
+            take_claim_key("<content key>"),
+            CATALOGUE_KEY,
+            LEASES_KEY,
+            STRANGERS_KEY,
+            changes_channel("<id>"),
+        ),
     ],
 )
 def test_every_key_in_redis_stands_in_the_table(key):

@@ -53,7 +53,7 @@ def later(farm) -> Iterator[Callable[..., None]]:
 
 def finish(farm: VoiceFarm, job_id: str, state: JobState = JobState.DONE, **fields) -> None:
     """Do what a worker does to the ledger."""
-    farm.ledger.start(job_id, "w@test", time.time())
+    farm.ledger.start(job_id, "w@test", time.time(), "token", "tag")
     farm.ledger.change(job_id, state, time.time(), **fields)
 
 
@@ -160,14 +160,14 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_starts(farm):
     assert job.cancel()
 
     assert job.status is JobState.CANCELLED
-    assert farm.ledger.start(job.id, "w@test", time.time()) is None
+    assert farm.ledger.start(job.id, "w@test", time.time(), "token", "tag") is None
     with pytest.raises(JobCancelled):
         job.result(5)
 
 
 def test_a_running_job_is_asked_to_end_and_the_worker_hears_of_it(farm):
     job = farm.submit("Cancel me while I run")
-    farm.ledger.start(job.id, "w@test", time.time())
+    farm.ledger.start(job.id, "w@test", time.time(), "token", "tag")
 
     assert job.cancel()
 

@@ -29,10 +29,10 @@ class MemoryLedger:
         self.losses = 0
         self.on_change = lambda: None
 
-    def start(self, job_id, node, now_s):
+    def start(self, job_id, node, now_s, token, tag):
         return None if self.encoded is None else (self.encoded, self.losses)
 
-    def change(self, job_id, state, now_s, **fields):
+    def change(self, job_id, state, now_s, *, token, **fields):
         self.changes.append((state, fields))
         self.on_change()
         return True
@@ -52,8 +52,13 @@ def attempt(ledger) -> Attempt:
 
 
 def attempt_at(ledger: MemoryLedger, solitude: Solitude | None = None) -> Attempt:
-    station = SimpleNamespace(ledger=ledger, node="w@test", solitude=solitude or Solitude())
-    return Attempt(station, "j" * 32)
+    station = SimpleNamespace(
+        ledger=ledger,
+        node="w@test",
+        solitude=solitude or Solitude(),
+        leases=SimpleNamespace(when_lost=lambda tag, action: None),
+    )
+    return Attempt(station, "j" * 32, "tag")
 
 
 @pytest.mark.parametrize(
@@ -187,3 +192,11 @@ def test_a_suspect_can_be_cancelled_while_it_waits_for_the_others_to_end(ledger)
 
     assert ledger.changes == [(JobState.QUEUED, {}), (JobState.CANCELLED, {})]
     assert not solitude.is_wanted
+
+
+def test_an_attempt_that_lost_its_lease_stops_and_says_nothing(attempt, ledger):
+    with pytest.raises(Ignore), attempt:
+        attempt._lose()
+        attempt.progress(3, 1, 2.0)
+
+    assert ledger.changes == []

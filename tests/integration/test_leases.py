@@ -1,0 +1,126 @@
+"""Leases: a job is run again when its worker is lost, and never because it takes long."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+import redis
+
+from producer import JobState
+from producer.queues import DELIVERIES_KEY, LEASES_KEY
+from tests.conftest import eventually
+from worker.deliveries import noted
+from worker.lease import Leases, release
+
+pytestmark = pytest.mark.service
+
+QUEUE = "speech.batch"
+
+
+@pytest.fixture
+def client(redis_url) -> redis.Redis:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def leases(client) -> Leases:
+    leases = Leases(client, 3)
+    leases.start("w@test")
+    yield leases
+    leases.close()
+
+
+def message(job_id: str) -> str:
+    return noted({"headers": {"id": job_id}}, QUEUE, QUEUE)
+
+
+def test_what_is_held_is_renewed_and_what_is_acknowledged_is_gone(leases, client):
+    leases.take("a", message("1"))
+    leases.take("b", message("2"))
+    taken_s = client.zscore(DELIVERIES_KEY, "a")
+
+    eventually(lambda: client.zscore(DELIVERIES_KEY, "a") > taken_s)
+    leases.finish("b")
+
+    eventually(lambda: client.hkeys(LEASES_KEY) == ["a"])
+    assert client.zrange(DELIVERIES_KEY, 0, -1) == ["a"]
+    assert leases.held == 1
+
+
+def test_a_worker_that_lost_a_lease_is_told_and_can_not_acknowledge(leases, client):
+    lost: list[str] = []
+    leases.take("a", message("1"))
+    leases.when_lost("a", lambda: lost.append("a"))
+
+    client.hset(LEASES_KEY, "a", "somebody/else")
+
+    eventually(lambda: lost == ["a"])
+    leases.finish("a")
+    leases.close()
+    assert client.hget(LEASES_KEY, "a") == "somebody/else"
+    assert leases.lost == 1
+
+
+def test_what_a_dead_worker_held_goes_back_at_once_and_nothing_else(leases, client):
+    leases.take("a", message("1"))
+    client.hset(LEASES_KEY, "other", "v@test/1")
+
+    assert release(client, "w@test") == 1
+
+    [entry] = client.lrange(QUEUE, 0, -1)
+    assert json.loads(entry)["headers"] == {"id": "1", "redelivered": True}
+    assert client.hkeys(LEASES_KEY) == ["other"]
+    assert release(client, "w@test") == 0
+
+
+def test_a_close_gives_back_what_is_held(leases, client):
+    leases.take("a", message("1"))
+
+    leases.close()
+
+    assert (client.llen(QUEUE), client.hlen(LEASES_KEY)) == (1, 0)
+
+
+def test_the_jobs_of_a_killed_worker_run_again_and_each_is_done_once(start_worker, farm, home):
+    dying = start_worker("dying", slots=8, interactive_share=0, fake_speed=0.2, lease_s=5)
+    jobs = farm.submit_many(f"line number {n}" for n in range(8))
+    eventually(lambda: all(job.status is JobState.RUNNING for job in jobs))
+
+    os.killpg(dying.process.pid, signal.SIGKILL)
+    start_worker("next", slots=8, interactive_share=0, lease_s=5)
+
+    assert [job.wait(60) for job in jobs] == [JobState.DONE] * 8
+    assert {job.row().attempts for job in jobs} == {2}
+    assert len(list((home / "processed").glob("??/*/audio.wav"))) == 8
+
+
+def test_a_job_longer_than_three_leases_runs_once_beside_an_idle_worker(start_worker, farm):
+    start_worker("one", slots=1, interactive_share=0, fake_speed=0.1, lease_s=3)
+    job = farm.submit_many(["a line of text, slow"])[0]
+    eventually(lambda: job.status is JobState.RUNNING)
+    began_s = time.monotonic()
+    other = start_worker("two", slots=1, interactive_share=0, lease_s=3)
+
+    assert job.wait(90) is JobState.DONE
+
+    assert time.monotonic() - began_s > 9
+    assert job.row().attempts == 1
+    assert other.process.poll() is None
+
+
+def test_jobs_run_once_while_every_connection_is_cut_again_and_again(start_worker, farm, client):
+    start_worker(slots=8, interactive_share=0, fake_speed=0.3, lease_s=10)
+    jobs = farm.submit_many(f"line number {n:02}" for n in range(24))
+    eventually(lambda: jobs[0].status is JobState.RUNNING)
+
+    for _ in range(5):
+        client.client_kill_filter(_type="normal", skipme=True)
+        time.sleep(0.5)
+
+    assert [job.wait(90) for job in jobs] == [JobState.DONE] * 24
+    assert {job.row().attempts for job in jobs} == {1}

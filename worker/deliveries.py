@@ -1,0 +1,69 @@
+"""Deliveries: messages that some worker holds, as Redis knows them, and how they go back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY, QUEUE_OF, Priority
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Puts a message back to the end of the queue from which the next one is taken, if it is still
+#: the holder's. ARGV tag, holder, message.
+_RESTORE: Final = """
+if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+redis.call('RPUSH', KEYS[4], ARGV[3])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that `holder` has."""
+
+    tag: str
+    holder: str
+
+
+def noted(message: Any, exchange: str, queue: str) -> str:
+    """Return how kombu keeps a delivered message."""
+    return json.dumps([message, exchange, queue])
+
+
+def restore(redis: Redis, deliveries: Sequence[Delivery]) -> int:
+    """Put messages back on their queues, to be delivered next; return how many did.
+
+    One that its holder has not any more stays as it is.
+    """
+    if not deliveries:
+        return 0
+    script = redis.register_script(_RESTORE)
+    kept: Any = redis.hmget(DELIVERED_KEY, [delivery.tag for delivery in deliveries])
+    with redis.pipeline(transaction=False) as pipe:
+        for delivery, note in zip(deliveries, kept, strict=True):
+            if note is None:
+                continue
+            message, queue = _again(note)
+            script(
+                keys=[DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY, queue],
+                args=[delivery.tag, delivery.holder, message],
+                client=pipe,
+            )
+        return sum(pipe.execute())
+
+
+def _again(note: str) -> tuple[str, str]:
+    """Return a kept message, marked as delivered before, and its queue."""
+    message, _, queue = json.loads(note)
+    headers = message.get("headers")
+    if isinstance(headers, dict):
+        headers["redelivered"] = True
+    known = queue if queue in QUEUE_OF.values() else QUEUE_OF[Priority.BATCH]
+    return json.dumps(message), known

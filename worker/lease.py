@@ -1,0 +1,229 @@
+"""Leases: a message stays with the worker that holds it for as long as that worker lives.
+
+kombu notes each delivered message in Redis, and delivers it again once the note has become
+too old. Here a thread of its own renews the notes of all that this process holds, however
+long the job, while Celery's loop is busy, reconnects or has ended. Whoever stops renewing
+loses what it held within `lease_s`; `release` takes it away at once from a worker that is
+known to be dead.
+
+A note belongs to one holder, so that a
+worker that was frozen can neither renew nor acknowledge what others have got since.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import redis as redis_py
+from celery.utils.log import get_logger
+
+from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
+
+from .deliveries import Delivery, restore
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+logger = get_logger(__name__)
+
+#: Renewals in the time of one lease: two may fail before anything is lost.
+RENEWALS: Final = 3
+
+#: How long the thread waits before it tries again to reach Redis.
+RETRY_S: Final = 0.25
+
+#: How long a close may take while Redis does not answer.
+CLOSE_S: Final = 1.0
+
+_KEYS: Final = (DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY)
+
+#: Redis' own clock: what it noted and what is renewed are told by the same one.
+_NOW: Final = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6\n"
+
+#: Notes a delivery. ARGV tag, holder, message.
+_TAKE: Final = (
+    _NOW
+    + """
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+"""
+)
+
+#: Renews deliveries. ARGV holder, tags... Returns the tags that are not the holder's any more.
+_RENEW: Final = (
+    _NOW
+    + """
+local lost = {}
+for i = 2, #ARGV do
+  local mine = redis.call('HGET', KEYS[3], ARGV[i]) == ARGV[1]
+  if mine and redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], now, ARGV[i])
+  else
+    lost[#lost + 1] = ARGV[i]
+  end
+end
+return lost
+"""
+)
+
+#: Ends a delivery if it is still the holder's. ARGV tag, holder.
+_FINISH: Final = """
+if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a delivery ends: acknowledged, or back to its queue."""
+
+    tag: str
+    goes_back: bool
+
+
+class Leases:
+    """What this process holds. Thread-safe.
+
+    `take` raises what the Redis client raises. Everything else is done by the thread, which
+    tries until it succeeds: an acknowledgement survives an outage of the broker.
+    """
+
+    def __init__(self, redis: Redis, lease_s: float) -> None:
+        self._redis = redis
+        self._lease_s = lease_s
+        self.holder = ""
+        #: How many were lost while they were held.
+        self.lost = 0
+        self._held: dict[str, Callable[[], None] | None] = {}
+        self._ends: deque[_End] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._take = redis.register_script(_TAKE)
+        self._renew_script = redis.register_script(_RENEW)
+        self._finish = redis.register_script(_FINISH)
+
+    @property
+    def held(self) -> int:
+        """How many messages this process holds."""
+        return len(self._held)
+
+    def start(self, node: str) -> None:
+        """Hold from now on, as one life of `node`."""
+        self.holder = f"{node}/{uuid.uuid4().hex[:12]}"
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread.start()
+
+    def take(self, tag: str, message: str) -> None:
+        """Note a delivery as ours: `message` is what kombu keeps of it."""
+        self._take(keys=_KEYS, args=[tag, self.holder, message])
+        with self._changed:
+            stale = self._held.get(tag)
+            self._held[tag] = None
+        if stale is not None:
+            # It ran out here, and has come back to us.
+            stale()
+
+    def when_lost(self, tag: str, action: Callable[[], None]) -> None:
+        """Have `action` called, in another thread, if the lease is lost; at once if it is."""
+        with self._changed:
+            if held := tag in self._held:
+                self._held[tag] = action
+        if not held:
+            action()
+
+    def finish(self, tag: str) -> None:
+        """Acknowledge."""
+        self._end(tag, goes_back=False)
+
+    def give_back(self, tag: str) -> None:
+        """Put the message back, to be delivered next."""
+        self._end(tag, goes_back=True)
+
+    def close(self, limit_s: float = CLOSE_S) -> None:
+        """Acknowledge what is to be acknowledged, give back the rest, and stop."""
+        with self._changed:
+            self._closing = True
+            self._ends.extend(_End(tag, goes_back=True) for tag in self._held)
+            self._held.clear()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(limit_s)
+
+    def _end(self, tag: str, *, goes_back: bool) -> None:
+        with self._changed:
+            if self._held.pop(tag, self) is not self:
+                self._ends.append(_End(tag, goes_back))
+                self._changed.notify()
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while self._wait(due_s):
+            try:
+                self._settle()
+                if time.monotonic() >= due_s:
+                    self._renew()
+                    due_s = time.monotonic() + self._lease_s / RENEWALS
+            except redis_py.RedisError as error:
+                logger.warning("leases wait for the broker: %s", error)
+                time.sleep(RETRY_S)
+            except Exception:
+                # A thread that died would lose all that is held.
+                logger.exception("a renewal failed")
+                time.sleep(RETRY_S)
+
+    def _wait(self, due_s: float) -> bool:
+        """Wait for something to do; False once all is done for good."""
+        with self._changed:
+            left_s = max(0.0, due_s - time.monotonic())
+            self._changed.wait_for(lambda: self._ends or self._closing, left_s)
+            return bool(self._ends) or not self._closing
+
+    def _settle(self) -> None:
+        """Write the ends down; those of one round trip share it."""
+        ends = list(self._ends)
+        with self._redis.pipeline(transaction=False) as pipe:
+            for end in ends:
+                if not end.goes_back:
+                    self._finish(keys=_KEYS, args=[end.tag, self.holder], client=pipe)
+            pipe.execute()
+        restore(self._redis, [Delivery(e.tag, self.holder) for e in ends if e.goes_back])
+        with self._changed:
+            for _ in ends:
+                self._ends.popleft()
+
+    def _renew(self) -> None:
+        with self._changed:
+            tags = list(self._held)
+        if tags:
+            self._lose(self._renew_script(keys=_KEYS, args=[self.holder, *tags]))
+
+    def _lose(self, tags: Iterable[Any]) -> None:
+        with self._changed:
+            actions = [self._held.pop(tag, None) for tag in tags]
+        self.lost += len(actions)
+        for action in filter(None, actions):
+            logger.warning("a lease was lost; its job runs elsewhere or will")
+            action()
+
+
+def release(redis: Redis, node: str) -> int:
+    """Give back what the dead worker `node` held, to be delivered next; return how many.
+
+    For whoever knows that it is dead and has not started another one under this name.
+    """
+    holders: dict[Any, Any] = redis.hgetall(LEASES_KEY)
+    dead = f"{node}/"
+    return restore(
+        redis, [Delivery(tag, holder) for tag, holder in holders.items() if holder.startswith(dead)]
+    )

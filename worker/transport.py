@@ -1,0 +1,71 @@
+"""kombu's Redis transport for workers: who holds a message is the business of `Leases`.
+
+kombu would acknowledge on the connection that a message came by, and push everything back
+that is not acknowledged when that connection fails, while its jobs go on. It still delivers
+again what no lease was renewed for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.transport import virtual
+from kombu.transport.redis import QoS as KombuQoS
+
+from producer import transport
+
+from .deliveries import noted
+from .station import Station
+
+
+class QoS(KombuQoS):
+    """Counts what a channel has in hand, as kombu does, and leaves the rest to the leases."""
+
+    #: A connection that ends gives nothing back.
+    restore_at_shutdown = False
+
+    def append(self, message: Any, delivery_tag: Any) -> None:
+        """Note a delivery."""
+        if not isinstance(delivery_tag, str):
+            raise TypeError(f"{delivery_tag!r} is no delivery tag")
+        delivery = message.delivery_info
+        note = noted(message._raw, delivery["exchange"], delivery["routing_key"])
+        Station.current().leases.take(delivery_tag, note)
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge, in a moment. Callable by any thread, also when the channel is closed."""
+        Station.current().leases.finish(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Put the message back, or drop it, in a moment."""
+        if requeue:
+            Station.current().leases.give_back(delivery_tag)
+        else:
+            Station.current().leases.finish(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+
+class Channel(transport.Channel):
+    """A channel whose deliveries are leases."""
+
+    QoS = QoS
+
+
+class Transport(transport.Transport):
+    """Makes our channels."""
+
+    Channel = Channel
+
+
+class Connection(transport.Connection):
+    """Connects by our transport."""
+
+    farm_transport = Transport
+
+
+class AMQP(transport.AMQP):
+    """Has the worker's app connect by our connections."""
+
+    Connection = Connection
