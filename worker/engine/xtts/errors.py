@@ -1,4 +1,4 @@
-"""What can be wrong with a directory of model files."""
+"""What can be wrong with model files, and with the recordings that voices are made of."""
 
 from __future__ import annotations
 
@@ -15,3 +15,7 @@ class CheckpointError(EngineError):
     def __init__(self, file: Path, fault: str) -> None:
         super().__init__(f"{file}: {fault}")
         self.file = file
+
+
+class BadSample(EngineError):
+    """No voice can be made of a recording. Names it, and says what is wrong with it."""

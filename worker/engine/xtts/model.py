@@ -22,9 +22,10 @@ from ..errors import (
 from ..model import ModelOffer, ModelVoice
 from ..request import ChunkRequest, Samples
 from . import tails, voices
-from .checkpoint import VOCABULARY_FILE, XttsCheckpoint, load
+from .checkpoint import XttsCheckpoint, load
 from .config import XttsConfig
 from .decoder import Decoder
+from .files import VOCABULARY_FILE
 from .placement import DeviceName, Placement, Precision
 from .prompt import Prompt
 from .sampling import Sampling

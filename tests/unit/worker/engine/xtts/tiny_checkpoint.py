@@ -145,6 +145,8 @@ def write_vocabulary(file: Path) -> None:
 
 def drawn(name: str, tensor: Tensor, generator: torch.Generator) -> Tensor:
     """Return what a tensor of the model is to hold."""
+    if name == "mel_stats":
+        return torch.linspace(1, 3, len(tensor))
     if not tensor.is_floating_point() or tensor.dim() < 2 or "original0" in name:
         return tensor
     if name.startswith("gpt.gpt.h."):
