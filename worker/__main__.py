@@ -14,6 +14,7 @@ from producer.cli.up import up_options
 
 from .config import WorkerSettings
 from .up import up
+from .voice_commands import voices
 
 
 @click.group()
@@ -33,6 +34,9 @@ def run_up(*, directory: Path, flower: bool, flower_port: int, command: Sequence
         directory=directory,
         tell=Output().note,
     )
+
+
+worker.add_command(voices)
 
 
 if __name__ == "__main__":

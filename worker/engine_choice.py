@@ -19,7 +19,8 @@ XTTS_FILE: Final = "model.pth"
 
 def engine_spec(settings: WorkerSettings) -> EngineSpec:
     """Return what the settings say of the engine, as plain data."""
-    directory = Volumes(settings.home).models / "xtts"
+    models = Volumes(settings.home).models
+    directory = models / "xtts"
     name: str = settings.engine
     if name == "auto":
         name = "xtts" if (directory / XTTS_FILE).is_file() else "espeak"
@@ -27,6 +28,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
     if name == "xtts":
         options = {
             "directory": str(directory),
+            "voices_directory": str(models / "voices"),
             "device": settings.device,
             "precision": settings.precision,
             "mode": settings.mode,

@@ -3,6 +3,7 @@
 * WorkerError
   + UnsupportedFeature  the job asks for what no engine of this worker can do
   + PoisonJob         workers died with the job in them, too often
+  + UnfitRecordings   no voice should be made of these recordings
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
     - VolumeMissing   the `processed` volume is not there
@@ -25,6 +26,10 @@ class WorkerError(Exception):
     """The root of what the worker raises on purpose."""
 
     reason: ClassVar[Reason] = Reason.INTERNAL
+
+
+class UnfitRecordings(WorkerError):
+    """No voice should be made of these recordings; the text says why, one a line."""
 
 
 class UnsupportedFeature(WorkerError):

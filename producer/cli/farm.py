@@ -1,4 +1,4 @@
-"""`workers` and `voices`: who is there, and what they can say."""
+"""`workers`: who is there."""
 
 from __future__ import annotations
 
@@ -24,23 +24,3 @@ def workers(farm: VoiceFarm, output: Output) -> ExitCode:
         return ExitCode.NO_WORKER
     output.table(("node", "state", "engine", "device", "slots", "active"), found)
     return ExitCode.GOOD
-
-
-@click.group(no_args_is_help=False)
-def voices() -> None:
-    """Voices that the farm can speak with."""
-
-
-@voices.command("ls")
-@farm_command
-def list_voices(farm: VoiceFarm, output: Output) -> None:
-    """Show every voice by its name, and the languages that its engine speaks."""
-    catalogue = farm.voices()
-    output.table(
-        ("name", "engine", "revision"),
-        [voice.model_dump(mode="json") for voice in catalogue.voices],
-    )
-    for offer in catalogue.offers:
-        output.note(f"{offer.engine} speaks {' '.join(offer.languages)}")
-    if not catalogue.offers:
-        output.note("no worker has announced its voices yet; `voicefarm up` starts one")

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from ..checkout import find_checkout
-from ..child_process import child_environment
-from .exit_codes import ExitCode
 from .options import Command
-
-
-class WorkerCodeMissing(click.ClickException):
-    """This is an installed client, without the code of a worker."""
-
-    exit_code = ExitCode.NO_WORKER
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the worker's code is not installed here, the package carries the client alone. "
-            "Clone the repository and run `scripts/quickstart` in it, or run the worker's image."
-        )
+from .worker_code import hand_over
 
 
 def up_options(function: Command) -> Command:
@@ -67,10 +51,6 @@ def up(
     Runs until Ctrl-C, which lets the jobs in hand finish. With -- COMMAND it runs COMMAND
     once the worker is ready, then stops everything and exits with COMMAND's code.
     """
-    checkout = find_checkout()
-    if checkout is None:
-        raise WorkerCodeMissing
-    # Settings travel in the environment, where a broker's password is not for all to see.
     said = {
         "VOICEFARM_ENGINE": engine,
         "VOICEFARM_THREADS": threads,
@@ -80,9 +60,4 @@ def up(
     given = {name: value for name, value in said.items() if value is not None}
     arguments = ["--flower"] * flower + [f"--flower-port={flower_port}"]
     arguments += [f"--directory={Path.cwd()}", "--", *command]
-    os.chdir(checkout)
-    os.execve(  # noqa: S606  our own interpreter
-        sys.executable,
-        [sys.executable, "-m", "worker", "up", *arguments],
-        child_environment(**given),
-    )
+    hand_over("up", *arguments, **given)

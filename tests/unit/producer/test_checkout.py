@@ -42,7 +42,7 @@ def test_an_installed_package_has_no_checkout(tmp_path):
 
 
 def test_a_client_alone_says_where_the_worker_is_to_be_had(monkeypatch, capsys):
-    monkeypatch.setattr("producer.cli.up.find_checkout", lambda: None)
+    monkeypatch.setattr("producer.cli.worker_code.find_checkout", lambda: None)
 
     code = run_voicefarm(["up"])
 
@@ -87,3 +87,27 @@ def test_what_is_not_said_is_left_to_the_settings(execution):
         run_voicefarm(["up"])
 
     assert not [name for name in execution[2] if name.startswith("VOICEFARM_")]
+
+
+def test_a_voice_is_made_by_the_workers_program_of_files_that_are_found_there(execution, tmp_path):
+    (tmp_path / "a.wav").touch()
+
+    with pytest.raises(Replaced):
+        run_voicefarm(["voices", "add", "anna", "a.wav", "--consent", "--home=farm"])
+
+    _, arguments, environment, _ = execution
+    assert arguments[1:] == [
+        *("-m", "worker", "voices", "add", "--", "anna"),
+        str(tmp_path / "a.wav"),
+    ]
+    assert environment["VOICEFARM_HOME"] == str(tmp_path / "farm")
+
+
+def test_no_voice_is_made_without_consent(execution, tmp_path, capsys):
+    (tmp_path / "a.wav").touch()
+
+    code = run_voicefarm(["voices", "add", "anna", str(tmp_path / "a.wav")])
+
+    assert code == 2
+    assert "--consent" in capsys.readouterr().err
+    assert not execution

@@ -45,6 +45,7 @@ def test_xtts_gets_its_settings_and_as_many_rows_as_the_scheduler_fills(home):
     assert spec.slots == 12
     assert spec.options == {
         "directory": str(home / "models" / "xtts"),
+        "voices_directory": str(home / "models" / "voices"),
         "device": "cpu",
         "precision": "fp16",
         "mode": "latency",

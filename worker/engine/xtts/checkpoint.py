@@ -23,14 +23,10 @@ from ..errors import CheckpointError
 from ..tensors import TensorTable
 from .archive import read_state
 from .config import Vocabulary, XttsConfig
+from .files import CONFIG_FILE, MODEL_FILE, SPEAKERS_FILE, VOCABULARY_FILE
 from .speakers import Speaker, read_speakers
 from .vocoder_weights import VocoderWeights, read_vocoder
 from .weights import GptWeights, LayerWeights
-
-CONFIG_FILE: Final = "config.json"
-MODEL_FILE: Final = "model.pth"
-VOCABULARY_FILE: Final = "vocab.json"
-SPEAKERS_FILE: Final = "speakers_xtts.pth"
 
 #: Rows of the position tables beyond what `config.json` states.
 _EXTRA_AUDIO_POSITIONS: Final = 3

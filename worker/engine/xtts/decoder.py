@@ -98,9 +98,7 @@ class Decoder:
             for bucket in reversed(self._buckets)
             for window in reversed(self._windows)
         }
-        self._prefill = Prefill(
-            weights, self._cache, recorder, triton=self._triton, add_norm=self._add_norm
-        )
+        self._prefill = Prefill(weights, self._cache, recorder, self._add_norm, self._triton)
         self._running: dict[int, _Ticket] = {}
         self._lengths: dict[int, int] = {}
         self._reports: deque[_Report] = deque()

@@ -22,9 +22,11 @@ from ..model import ModelOffer, ModelVoice, Outcome
 from ..request import ChunkRequest, Samples, Sound
 from . import tails, voices
 from .attention import has_triton
-from .checkpoint import VOCABULARY_FILE, XttsCheckpoint, load
+from .checkpoint import XttsCheckpoint, load
 from .config import XttsConfig
 from .decoder import Decoder
+from .files import VOCABULARY_FILE
+from .library import VoiceLibrary
 from .placement import DeviceName, Placement, Precision
 from .prompt import Prompt
 from .sampling import Sampling
@@ -76,8 +78,12 @@ class XttsModel:
         burst_steps: int = BURST_STEPS,
         trims: bool = True,
         guarded: bool = True,
+        voices_directory: str | Path | None = None,
     ) -> None:
-        """`slots` None is as many as fit (see `Placement`); `guarded` is what is offered."""
+        """Speaks with the checkpoint's voices and those of `voices_directory`.
+
+        `slots` None is as many as fit (see `Placement`); `guarded` is what is offered.
+        """
         self._directory = Path(directory)
         self._device: DeviceName = device
         self._precision: Precision = precision
@@ -86,6 +92,7 @@ class XttsModel:
         self._burst_steps = burst_steps
         self._trims = trims
         self._guarded = guarded
+        self._library = VoiceLibrary(Path(voices_directory)) if voices_directory else None
         self._parts: _Parts | None = None
         self._rows: dict[int, ChunkRequest] = {}
         # Of those whose samples are being made: whether they met the model's limit.
@@ -208,7 +215,10 @@ class XttsModel:
         # First, as it is what may be missing and costs no memory.
         tokenizer = Tokenizer(self._directory / VOCABULARY_FILE, checkpoint.gpt.max_text_ids)
         slots = self._slots or place.slots(checkpoint.gpt)
-        named = voices.by_name(checkpoint.speakers)
+        kept: dict[str, Speaker] = {}
+        if self._library is not None:
+            kept = voices.kept_by_name(self._library, checkpoint.revision, place.device)
+        named = voices.by_name(checkpoint.speakers, kept)
         return _Parts(
             checkpoint=checkpoint,
             tokenizer=tokenizer,

@@ -41,9 +41,8 @@ class Prefill:
         weights: GptWeights,
         cache: Tensor,
         recorder: Graphs,
-        *,
-        triton: bool,
         add_norm: AddNorm,
+        triton: bool,
     ) -> None:
         """With `triton`, passes are packed and recorded."""
         self._weights = weights

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,3 +58,13 @@ def checkpoint(written_checkpoint: Path) -> XttsCheckpoint:
 def directory(written_checkpoint: Path, tmp_path: Path) -> Path:
     """A tiny checkpoint of one's own, to be spoilt."""
     return Path(shutil.copytree(written_checkpoint, tmp_path / "spoilt"))
+
+
+@pytest.fixture
+def rewritten() -> Callable[..., None]:
+    """Changes keys of a JSON file: `rewritten(file, gpt_cond_len=6)`."""
+
+    def rewrite(file: Path, **changes: Any) -> None:
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+    return rewrite

@@ -1,0 +1,93 @@
+"""`python -m worker voices`: voices of one's own, made and removed on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from producer.cli.exit_codes import ExitCode
+from producer.cli.output import Output
+
+from .cloning import Judged, add_voice, judged, library_of
+from .config import WorkerSettings
+from .engine.errors import EngineError
+from .errors import WorkerError
+
+_files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True)
+
+
+@click.group()
+def voices() -> None:
+    """Make and remove voices."""
+
+
+@voices.command("add")
+@click.argument("name")
+@_files
+@_json
+def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
+    """Make a voice of recordings whose speaker has agreed to it."""
+    output = Output(as_json=as_json)
+    with _told():
+        card = add_voice(WorkerSettings.load(), name, files)
+    output.data(card.model_dump(mode="json"), f"{card.name} {card.key[:12]}")
+    output.note("workers that run already offer it after a restart")
+    return ExitCode.GOOD
+
+
+@voices.command("rm")
+@click.argument("name")
+@_json
+def remove(name: str, *, as_json: bool) -> int:
+    """Remove a voice."""
+    with _told():
+        library_of(WorkerSettings.load()).remove(name)
+    Output(as_json=as_json).data({"removed": name}, f"removed {name}")
+    return ExitCode.GOOD
+
+
+@voices.command("check")
+@_files
+@_json
+def check(files: Sequence[Path], *, as_json: bool) -> int:
+    """Say whether recordings are fit to make a voice of."""
+    output = Output(as_json=as_json)
+    found = judged(files)
+    for one in found:
+        output.data(_facts(one), "\n".join(_lines(one)))
+    return ExitCode.FAILED if any(one.faults for one in found) else ExitCode.GOOD
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell a person of an error that is known, without a traceback."""
+    try:
+        yield
+    except (EngineError, WorkerError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _lines(one: Judged) -> list[str]:
+    if one.verdict is None:
+        return list(one.faults)
+    verdict = one.verdict
+    seconds = f"{one.file.name}: {verdict.sound_s:.1f} s of sound in {verdict.duration_s:.1f} s"
+    remarks = [f"{one.file.name}: {remark}" for remark in verdict.remarks]
+    return [seconds, *one.faults, *remarks]
+
+
+def _facts(one: Judged) -> dict[str, Any]:
+    verdict = one.verdict
+    return {
+        "file": one.file.name,
+        "fit": not one.faults,
+        "faults": list(one.faults),
+        "remarks": list(verdict.remarks) if verdict else [],
+        "sound_s": round(verdict.sound_s, 3) if verdict else None,
+        "duration_s": round(verdict.duration_s, 3) if verdict else None,
+    }
