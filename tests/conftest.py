@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -31,6 +32,14 @@ def missing(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and CI must have it")
     pytest.skip(f"{what} is missing")
+
+
+def needed(module: str) -> Any:
+    """Import what a test compares itself with, or skip on a laptop that lacks it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        missing(module)
 
 
 def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:

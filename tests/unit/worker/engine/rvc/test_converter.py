@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.conftest import needed
 from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
@@ -163,7 +164,7 @@ def test_odd_recordings_are_converted(converter, voices, kind):
 
 
 def test_the_pitch_of_the_speaker_is_brought_to_that_of_the_voice(converter, voices):
-    pytest.importorskip("parselmouth")
+    needed("parselmouth")
     wave = speech(1.5)
     aimed = replace(voices[0], median_hz=280.0)
     how = Conversion(f0_method="pm")

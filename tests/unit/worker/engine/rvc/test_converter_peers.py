@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
+from tests.conftest import needed
 from tests.unit.worker.engine.rvc.peer_conversion import Peer, steps_apart
 from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
@@ -79,7 +80,7 @@ class Stage:
     def index(self, version: str) -> Path:
         file = self.folder / f"{version}.index"
         if not file.exists():
-            faiss = pytest.importorskip("faiss")
+            faiss = needed("faiss")
             [near] = self.contents[version].features([speech(3.0)], [version])
             generator = torch.Generator().manual_seed(1)
             rows = near[torch.randint(len(near), (600,), generator=generator)]

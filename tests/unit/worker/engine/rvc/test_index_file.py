@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tests.conftest import needed
 from worker.engine.errors import CheckpointError
 from worker.engine.rvc.index_file import read_index
 
@@ -44,7 +45,7 @@ def test_lists_are_read(tmp_path):
 
 
 def test_what_faiss_writes_is_read(tmp_path):
-    faiss = pytest.importorskip("faiss")
+    faiss = needed("faiss")
     vectors = np.random.default_rng(0).standard_normal((600, 32)).astype("f4")
     theirs = faiss.index_factory(32, "IVF15,Flat")
     theirs.train(vectors)

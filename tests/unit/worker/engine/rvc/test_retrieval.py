@@ -11,6 +11,7 @@ import pytest
 # ruff: noqa: E402
 torch = pytest.importorskip("torch")
 
+from tests.conftest import needed
 from worker.engine.rvc.index_file import IndexFile, read_index
 from worker.engine.rvc.retrieval import Index
 
@@ -26,7 +27,7 @@ def random_file(lists: int = 5, dim: int = 16, vectors: int = 100) -> IndexFile:
 
 
 def test_a_blend_is_that_of_faiss(tmp_path: Path):
-    faiss = pytest.importorskip("faiss")
+    faiss = needed("faiss")
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((600, 32)).astype("f4")
     theirs = faiss.index_factory(32, "IVF60,Flat")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.conftest import needed
 from worker.engine.errors import CheckpointError
 from worker.engine.rvc.mel import mel_bands
 from worker.engine.rvc.pitch import Pitch, pieces_of
@@ -89,7 +90,7 @@ def test_the_kept_parts_of_pieces_follow_one_another(frames):
 
 
 def test_the_bands_are_those_of_librosa():
-    librosa = pytest.importorskip("librosa")
+    librosa = needed("librosa")
     theirs = librosa.filters.mel(sr=16000, n_fft=1024, n_mels=128, fmin=30, fmax=8000, htk=True)
 
     assert np.allclose(mel_bands().numpy(), theirs, rtol=0, atol=1e-8)

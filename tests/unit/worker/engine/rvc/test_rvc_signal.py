@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.conftest import needed
 from worker.engine.rvc.highpass import high_passed
 from worker.engine.rvc.loudness import limited, mixed
 from worker.engine.rvc.splitting import Splitting, cuts, mirrored
@@ -25,7 +26,7 @@ def wave_of(samples: int, offset: float = 0.05) -> Tensor:
 
 
 def test_waves_are_filtered_together_as_scipy_does_each():
-    signal = pytest.importorskip("scipy.signal")
+    signal = needed("scipy.signal")
     waves = [wave_of(samples) for samples in (19, 100, 48000, 5000)]
     coefficients = signal.butter(N=5, Wn=48, btype="high", fs=16000)
 
@@ -62,7 +63,7 @@ def test_cuts_are_upstreams(samples):
 @pytest.mark.parametrize("rate_hz", [32000, 40000, 44100])
 @pytest.mark.parametrize("mix_rate", [0.0, 0.25, 1.0])
 def test_loudness_is_mixed_as_librosa_measures_it(rate_hz, mix_rate):
-    librosa = pytest.importorskip("librosa")
+    librosa = needed("librosa")
     source, output = wave_of(41000), wave_of(3 * rate_hz + 77, offset=0.0).float()
 
     def measured(wave: Tensor, rate: int) -> Tensor:

@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
+from tests.conftest import missing
 from tests.unit.worker.engine.rvc.tiny_voice import UPSAMPLING, write_voice
 from worker.engine.rvc.noise import LATENTS, SOURCE
 from worker.engine.rvc.parcel import parcel
@@ -75,7 +76,7 @@ def peer_network(file: Path) -> Any:
     if PEER not in sys.modules:
         found = importlib.util.find_spec(PEER)
         if found is None or not found.submodule_search_locations:
-            pytest.skip(f"{PEER} is missing")
+            missing(PEER)
         package = types.ModuleType(PEER)
         package.__path__ = list(found.submodule_search_locations)
         sys.modules[PEER] = package
