@@ -6,6 +6,7 @@ of words. On some texts that writing out fails; they are then read in a simpler 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -39,6 +40,8 @@ class Tokenizer:
             raise EngineError(
                 f"XTTS reads texts with coqui-tts, which is missing: {error}"
             ) from error
+        # It would write texts into the log, and we count tokens ourselves.
+        logging.getLogger(module.__name__).setLevel(logging.ERROR)
         self._reader: Any = module.VoiceBpeTokenizer(str(vocabulary))
         self._limit = limit
         # The Japanese reader is made at its first use, and is not said to bear two at a time.

@@ -167,3 +167,9 @@ def test_many_threads_get_the_same_ids(tokenizer, judge):
         found = list(threads.map(lambda text: tokenizer.encode(text, "en"), texts))
 
     assert [list(ids) for ids in found] == [judge.encode(text.lower(), "en") for text in texts]
+
+
+def test_a_long_text_is_not_written_into_the_log(endless_tokenizer, caplog):
+    endless_tokenizer.encode("A secret of many words. " * 40, "en")
+
+    assert "secret" not in caplog.text
