@@ -12,6 +12,7 @@ import soundfile
 pytest.importorskip("torch")
 
 from click.testing import CliRunner, Result
+from safetensors.numpy import save_file
 
 from tests.unit.worker.engine.xtts import tiny_checkpoint
 from worker.cloning import add_voice, judged, library_of
@@ -152,3 +153,17 @@ def test_the_commands_tell_in_lines_or_json(settings, tmp_path):
     assert removed.stdout == "removed anna\n"
     assert missing.exit_code == 1
     assert "there is no voice 'anna'" in missing.stderr
+
+
+def test_a_broken_file_or_one_with_another_name_harms_no_other_voice(settings, tmp_path):
+    for name in ("anna", "bert", "carl"):
+        add_voice(settings, name, [recording(tmp_path / "a.wav")])
+    kept = settings.home / "models" / "voices"
+    metadata = {"voicefarm": library_of(settings).read("bert").card.model_dump_json()}
+    save_file({"latents": np.zeros(1, np.float32)}, kept / "bert.safetensors", metadata)
+    (kept / "carl.safetensors").rename(kept / "dora.safetensors")
+
+    offered = spoken_voices(settings)
+
+    assert "anna" in offered
+    assert not offered.keys() & {"bert", "carl", "dora"}

@@ -94,11 +94,6 @@ class VoiceLibrary:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def state(self) -> object:
-        """Return what changes whenever a voice is added, replaced or removed."""
-        stats = ((file.name, file.stat()) for file in self._files())
-        return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
     def voices(self, model: str) -> Iterator[KeptVoice]:
         """Yield the voices that belong to `model`, by name.
 
@@ -110,7 +105,12 @@ class VoiceLibrary:
             elif card.model != model:
                 logger.warning("voice %s was made with another model and is left out", name)
             else:
-                yield self.read(name)
+                try:
+                    voice = self.read(name)
+                except CheckpointError as error:
+                    logger.warning("voice %s is left out: %s", name, error)
+                    continue
+                yield voice
 
     def read(self, name: str) -> KeptVoice:
         """Read one voice. Raises `LibraryError` for a name of none, `CheckpointError`."""
@@ -182,7 +182,7 @@ def read_card(file: Path) -> VoiceCard:
     try:
         with safe_open(file, "np") as tensors:
             metadata = tensors.metadata() or {}
-        return VoiceCard.model_validate_json(metadata[_CARD])
+        card = VoiceCard.model_validate_json(metadata[_CARD])
     except KeyError as error:
         raise CheckpointError(file, "is no voice of this farm: it has no card") from error
     except ValidationError as error:
@@ -191,3 +191,6 @@ def read_card(file: Path) -> VoiceCard:
         raise CheckpointError(file, f"has a card that is wrong: {where}: {first['msg']}") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(file, f"cannot be read: {error}") from error
+    if card.name != file.stem:
+        raise CheckpointError(file, f"is the voice {card.name}; give the file that name again")
+    return card
