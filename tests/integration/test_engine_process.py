@@ -94,7 +94,8 @@ def test_an_error_of_the_device_ends_the_process_and_harms_the_guilty_chunk_alon
     assert "device-side assert" in str(failure)
     for future in [*good, engine.submit(chunk("later"))]:
         assert future.result(PATIENCE_S).samples.size
-    assert engine.snapshot()["deaths"] == 3
+    # Three alone, and before them as many as it takes to halve those that began beside it.
+    assert 3 <= engine.snapshot()["deaths"] <= 6
 
 
 def test_takes_larger_than_the_ring_come_in_pieces(engines):
