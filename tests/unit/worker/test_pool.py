@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.conftest import eventually
 from worker.pool import TaskPool, terminable
 
 #: Longer than anything here takes; reached only if something hangs.
@@ -104,6 +105,8 @@ def test_a_shrunken_pool_keeps_to_its_new_limit(make_pool):
     tasks.go.set()
     tasks.apply(8)
     tasks.await_ended(8)
+    # A task has ended a moment before its thread is free.
+    eventually(lambda: pool.info["busy"] == 0)
 
     pool.shrink(3)
     tasks.go.clear()
