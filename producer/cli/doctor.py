@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,18 @@ RANGES: Final[dict[str, tuple[Version, Version]]] = {
     "redis": ((6, 4), (9,)),
 }
 
+#: The files of XTTS-v2, and whether it can speak without them.
+XTTS_FILES: Final = {
+    "config.json": False,
+    "model.pth": False,
+    "vocab.json": False,
+    "speakers_xtts.pth": True,
+}
+
+#: What a worker reads and computes XTTS with, and what it reads single languages with.
+XTTS_PACKAGES: Final = ("torch", "TTS")
+XTTS_READERS: Final = {"cutlet": "Japanese", "pypinyin": "Chinese"}
+
 #: Free space below which a volume counts as full: about an hour and a half of WAV.
 FREE_MIN_BYTES: Final = 256 * 2**20
 
@@ -55,6 +68,7 @@ def doctor(farm: VoiceFarm, output: Output) -> ExitCode:
         _asked("broker", lambda: _broker(farm)),
         _asked("worker", lambda: _worker(farm)),
         _worker_code(),
+        xtts(farm.volumes.models / "xtts"),
     ]
     output.checks([asdict(check) for check in checks])
     return ExitCode.GOOD if all(check.ok for check in checks) else ExitCode.FAILED
@@ -109,3 +123,21 @@ def _worker_code() -> Check:
     checkout = find_checkout()
     # A machine of clients needs no worker code, so its absence is told and fails nothing.
     return Check("worker code", True, str(checkout or "not on this machine; `up` needs it"))
+
+
+def xtts(directory: Path) -> Check:
+    """Tell what XTTS-v2 lacks on this machine. Without any of its files nobody wants it."""
+    missing = [name for name in XTTS_FILES if not (directory / name).is_file()]
+    if len(missing) == len(XTTS_FILES):
+        files = " ".join(XTTS_FILES)
+        return Check("xtts", True, f"not here: {directory} is to hold {files}")
+    if needed := [name for name in missing if not XTTS_FILES[name]]:
+        return Check("xtts", False, f"{directory} lacks {', '.join(needed)}")
+    lacking = [name for name in XTTS_PACKAGES if find_spec(name) is None]
+    if lacking and find_checkout():
+        return Check("xtts", False, f"{', '.join(lacking)} missing: pip install -e '.[worker]'")
+    unread = [
+        f"no {what} without {name}" for name, what in XTTS_READERS.items() if not find_spec(name)
+    ]
+    voices = ["no built-in voices without speakers_xtts.pth"] if missing else []
+    return Check("xtts", True, "; ".join([str(directory), *voices, *unread]))
