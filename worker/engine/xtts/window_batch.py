@@ -97,7 +97,7 @@ class WindowBatch:
             self._conditions[row].copy_(piece.condition)
         self._run()
         samples = self._samples[: places[-1] + 1 if places else 0]
-        if samples.device.type == "cpu":
+        if samples.device.type == "cpu" or not pieces:
             return Computed(pieces, places, samples, None)
         host = torch.empty(samples.shape, dtype=samples.dtype, pin_memory=True)
         host.copy_(samples, non_blocking=True)

@@ -220,7 +220,7 @@ def test_windows_wait_for_others_but_not_for_ever(checkpoint, speaker):
 
     # Then they are computed all the same, after a while
     assert turns == [PATIENCE] * 2
-    assert not vocoder.is_busy
+    assert not vocoder.finished(wait=True)
 
 
 def test_a_full_batch_goes_at_once_and_the_rest_when_it_is_asked_for(checkpoint, speaker):
