@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from producer.cli.exit_codes import ExitCode
 from producer.cli.output import Output
 
-from .cloning import Judged, add_voice, judged, library_of
 from .config import WorkerSettings
 from .engine.errors import EngineError
 from .errors import WorkerError
+
+if TYPE_CHECKING:
+    from .cloning import Judged
 
 _files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True)
@@ -34,6 +36,8 @@ def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
     """Make a voice of recordings whose speaker has agreed to it."""
     output = Output(as_json=as_json)
     with _told():
+        from .cloning import add_voice
+
         card = add_voice(WorkerSettings.load(), name, files)
     output.data(card.model_dump(mode="json"), f"{card.name} {card.key[:12]}")
     output.note("workers that run already offer it after a restart")
@@ -46,6 +50,8 @@ def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
 def remove(name: str, *, as_json: bool) -> int:
     """Remove a voice."""
     with _told():
+        from .cloning import library_of
+
         library_of(WorkerSettings.load()).remove(name)
     Output(as_json=as_json).data({"removed": name}, f"removed {name}")
     return ExitCode.GOOD
@@ -57,7 +63,10 @@ def remove(name: str, *, as_json: bool) -> int:
 def check(files: Sequence[Path], *, as_json: bool) -> int:
     """Say whether recordings are fit to make a voice of."""
     output = Output(as_json=as_json)
-    found = judged(files)
+    with _told():
+        from .cloning import judged
+
+        found = judged(files)
     for one in found:
         output.data(_facts(one), "\n".join(_lines(one)))
     return ExitCode.FAILED if any(one.faults for one in found) else ExitCode.GOOD
@@ -65,11 +74,18 @@ def check(files: Sequence[Path], *, as_json: bool) -> int:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell a person of an error that is known, without a traceback."""
+    """Tell a person of an error that is known, without a traceback.
+
+    What voices need is imported within: `up` needs none of it, and a light farm lacks it.
+    """
     try:
         yield
     except (EngineError, WorkerError) as error:
         raise click.ClickException(str(error)) from error
+    except ImportError as error:
+        raise click.ClickException(
+            f"{error.name} is missing: pip install -e '.[worker]' in the checkout"
+        ) from error
 
 
 def _lines(one: Judged) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,19 @@ def test_a_broken_file_or_one_with_another_name_harms_no_other_voice(settings, t
 
     assert "anna" in offered
     assert not offered.keys() & {"bert", "carl", "dora"}
+
+
+def test_a_light_farm_runs_without_what_voices_need_and_says_what_it_is():
+    # Given an environment without safetensors, in a fresh interpreter
+    program = (
+        "import sys; sys.modules['safetensors'] = None\n"
+        "from click.testing import CliRunner\n"
+        "from worker.__main__ import worker\n"
+        "print(CliRunner().invoke(worker, ['voices', 'rm', 'anna']).stderr)"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert "safetensors is missing: pip install" in said.stdout
