@@ -141,8 +141,9 @@ def test_a_text_that_kills_is_given_up_and_its_neighbours_are_spoken(engines):
     assert isinstance(error, EngineDied)
     assert "SIGABRT" in str(error)
     assert all(future.result(PATIENCE_S) for future in innocent)
-    # With seven others at first, then three, then one, and three times alone.
-    assert engine.snapshot()["deaths"] == 6
+    # Three alone, and before them as many as it takes to halve those that began beside it: at most
+    # seven others, then three, then one. Who was done before the first death is no suspect.
+    assert 3 <= engine.snapshot()["deaths"] <= 6
     assert engine.submit(chunk("next")).result(PATIENCE_S)
 
 
