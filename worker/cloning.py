@@ -17,9 +17,10 @@ from producer.cli.voices import CONSENT
 from producer.volumes import Volumes
 
 from .config import WorkerSettings
+from .engine.names import check_name
 from .engine.xtts.errors import BadSample
 from .engine.xtts.files import missing_files
-from .engine.xtts.library import KeptVoice, SampleCard, VoiceCard, VoiceLibrary, check_name
+from .engine.xtts.library import KeptVoice, SampleCard, VoiceCard, VoiceLibrary
 from .engine.xtts.sample import Sample, read_sample
 from .engine.xtts.sample_check import Verdict, faults_together, judge
 from .errors import UnfitRecordings, WorkerError

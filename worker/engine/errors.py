@@ -4,6 +4,7 @@
   + UnknownVoice         the model has no such voice
   + UnsupportedLanguage  the model does not speak this language
   + CheckpointError      a file of a model cannot be used
+  + LibraryError         a voice cannot be kept, found or removed
   + ChunkFailed          this chunk failed by itself; its neighbours go on
   + ChunkTooLong         the model cannot take so much text at once; its parts can be spoken
   + EngineOutOfMemory    the batch did not fit
@@ -45,6 +46,10 @@ class CheckpointError(EngineError):
     def __init__(self, file: Path, fault: str) -> None:
         super().__init__(f"{file}: {fault}")
         self.file = file
+
+
+class LibraryError(EngineError):
+    """A voice cannot be kept, found or removed. Says which, and what to do."""
 
 
 class ChunkFailed(EngineError):

@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 from tests.unit.worker.engine.xtts import tiny_checkpoint
 from worker.cloning import add_voice, judged, library_of
 from worker.config import WorkerSettings
+from worker.engine.errors import LibraryError
 from worker.engine.registry import build
-from worker.engine.xtts.errors import LibraryError
 from worker.errors import UnfitRecordings, WorkerError
 from worker.voice_commands import voices
 

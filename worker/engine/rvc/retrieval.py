@@ -6,6 +6,8 @@ the same neighbours; `exact` looks at all vectors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from typing import Final, Literal
 
 import torch
@@ -35,10 +37,18 @@ class Index:
         self._begins, self._sizes = starts[:-1].to(device), starts.diff().to(device)
         self._longest = int(starts.diff().max())
 
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Index:
+        """Return the same index with every tensor moved."""
+        moved = copy(self)
+        for name in ("centroids", "vectors", "_begins", "_sizes"):
+            setattr(moved, name, move(getattr(self, name)))
+        return moved
+
     @property
     def size_bytes(self) -> int:
-        """On the device."""
-        return self.centroids.nbytes + self.vectors.nbytes
+        """Of all tensors."""
+        tensors = (self.centroids, self.vectors, self._begins, self._sizes)
+        return sum(tensor.nbytes for tensor in tensors)
 
     @torch.inference_mode()
     def blend(self, features: Tensor, rate: float | Tensor, search: Search = "ivf1") -> Tensor:

@@ -19,3 +19,5 @@ class Voice:
     index: Index | None = None
     #: The middle of the voice's own pitch, if it is known: what `pitch="auto"` aims at.
     median_hz: float | None = None
+    #: Hash of all that decides how it sounds; "" for a voice that is on no shelf.
+    revision: str = ""

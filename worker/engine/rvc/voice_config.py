@@ -8,9 +8,10 @@ spk_embed_dim, gin_channels, sr.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -70,6 +71,11 @@ class VoiceConfig:
     speakers: int
     speaker_channels: int
 
+    def fields(self) -> dict[str, Any]:
+        """Return the fields as JSON has them; `config_of_fields` reads them again."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
+
     @property
     def features(self) -> int:
         """Width of the features."""
@@ -124,6 +130,15 @@ class VoiceConfig:
             has_pitch=found.get("f0", 1),
             speakers=speakers,
         )
+
+
+def config_of_fields(fields: Mapping[str, Any]) -> VoiceConfig:
+    """Return a configuration from its fields as JSON has them. Raises `TypeError`."""
+
+    def fixed(value: Any) -> Any:
+        return tuple(fixed(one) for one in value) if isinstance(value, list) else value
+
+    return VoiceConfig(**{name: fixed(value) for name, value in fields.items()})
 
 
 def _check_kind(file: Path, found: Mapping[str, Any]) -> None:

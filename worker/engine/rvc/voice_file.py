@@ -1,21 +1,18 @@
-"""A voice: the `.pth` that people have, or the safetensors that it is converted to once.
+"""A voice: the `.pth` that people have.
 
-Both become the same tensors, weight norm folded in, in float32. A `.pth` is checked strictly:
-every tensor that the configuration asks for, in its shape, finite, and no other. The posterior
-encoder, which only training needs, may be there and is not read.
+It becomes tensors with weight norm folded in, in float32, and is checked strictly: every tensor
+that the configuration asks for, in its shape, finite, and no other. The posterior encoder, which
+only training needs, may be there and is not read.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..archive import name_of_today, read_archive
@@ -29,9 +26,6 @@ _UNUSED: Final = ("enc_q.",)
 
 #: Entries of what training leaves beside the voice, which is far larger and no voice.
 _TRAINING: Final = frozenset(("model", "optimizer", "iteration", "learning_rate"))
-
-#: The entry of a converted file that holds the configuration.
-_HEADER: Final = "voicefarm.rvc"
 
 _CPU: Final = torch.device("cpu")
 
@@ -50,17 +44,7 @@ class VoiceWeights:
 
 
 def read_voice(file: Path) -> VoiceWeights:
-    """Read a voice, of either format. Raises `CheckpointError` with the file and the fault."""
-    return _read_converted(file) if file.suffix == ".safetensors" else _read_published(file)
-
-
-def write_converted(weights: VoiceWeights, file: Path) -> None:
-    """Write a voice as safetensors, from which `read_voice` gives the same tensors."""
-    config = json.dumps(asdict(weights.config))
-    save_file(dict(weights.tensors), file, metadata={_HEADER: config})
-
-
-def _read_published(file: Path) -> VoiceWeights:
+    """Read a voice. Raises `CheckpointError` with the file and the fault."""
     found = read_archive(file)
     state = _state_of(file, found)
     speakers = state.get("emb_g.weight")
@@ -109,21 +93,3 @@ def _refuse_strangers(
         )
         if plain not in shapes:
             raise CheckpointError(file, f"{name} belongs to no voice of this configuration")
-
-
-def _read_converted(file: Path) -> VoiceWeights:
-    try:
-        with safe_open(file, "pt") as archive:
-            header = (archive.metadata() or {}).get(_HEADER)
-            state = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        config = _config_of(json.loads(header or ""))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise CheckpointError(file, f"is no converted voice: {error}") from error
-    return VoiceWeights(config, _folded(file, config, state))
-
-
-def _config_of(fields: dict[str, Any]) -> VoiceConfig:
-    def fixed(value: Any) -> Any:
-        return tuple(fixed(one) for one in value) if isinstance(value, list) else value
-
-    return VoiceConfig(**{name: fixed(value) for name, value in fields.items()})

@@ -7,7 +7,3 @@ from ..errors import EngineError
 
 class BadSample(EngineError):
     """No voice can be made of a recording. Names it, and says what is wrong with it."""
-
-
-class LibraryError(EngineError):
-    """A voice cannot be kept, found or removed. Says which, and what to do."""

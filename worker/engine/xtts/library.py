@@ -23,9 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..errors import CheckpointError
-from .errors import LibraryError
-from .names import is_plain, plain
+from ..errors import CheckpointError, LibraryError
+from ..names import check_name, is_plain
 from .sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -165,16 +164,6 @@ class VoiceLibrary:
         for file in sorted(self.directory.glob(f"*{_SUFFIX}")):
             if is_plain(file.stem):
                 yield file
-
-
-def check_name(name: str) -> None:
-    """Raise `LibraryError` for a name that no voice can have."""
-    if not is_plain(name):
-        near = plain(name)
-        hint = f"; {near!r} would do" if near else ""
-        raise LibraryError(
-            f"{name!r} is no voice's name: small letters, digits and single hyphens{hint}"
-        )
 
 
 def read_card(file: Path) -> VoiceCard:

@@ -7,8 +7,8 @@ from typing import Final
 
 import torch
 
+from ..names import LONGEST_CHARS, plain
 from .library import VoiceLibrary
-from .names import LONGEST_CHARS, plain
 from .speakers import Speaker
 
 #: The voice of a request that names none.

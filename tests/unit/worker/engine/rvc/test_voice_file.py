@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from tests.unit.worker.engine.rvc.tiny_voice import UPSAMPLING, published, write_voice
 from worker.engine.errors import CheckpointError
-from worker.engine.rvc.voice_file import read_voice, write_converted
+from worker.engine.rvc.voice_file import read_voice
 
 
 class Evil:
@@ -63,16 +63,6 @@ def test_names_of_newer_torch_and_what_training_needs_are_taken(tmp_path):
 
     assert newer.keys() == older.keys()
     assert all(torch.equal(newer[name], older[name]) for name in newer)
-
-
-def test_a_converted_voice_is_the_same_voice(tmp_path):
-    voice = read_voice(write_voice(tmp_path / "voice.pth", "v1", 48000))
-
-    write_converted(voice, tmp_path / "voice.safetensors")
-
-    again = read_voice(tmp_path / "voice.safetensors")
-    assert again.config == voice.config
-    assert all(torch.equal(again.tensors[name], voice.tensors[name]) for name in voice.tensors)
 
 
 @pytest.mark.parametrize(
