@@ -32,6 +32,12 @@ class ProducerSettings(BaseSettings):
     keep_days: float = Field(
         default=30.0, gt=0, description="Days that the ledger remembers an ended job."
     )
+    hub_url: str = Field(
+        default="https://huggingface.co",
+        pattern=r"^https?://[^\s@?#]+$",
+        description="Where `voicefarm models get` finds the repositories of models; a mirror has "
+        "the same paths below it.",
+    )
 
     @classmethod
     def load(cls, **explicit: Any) -> Self:

@@ -12,6 +12,7 @@
   + WaitTimeout           (also a TimeoutError) the wait ended, the job goes on
   + VolumeUnavailable     (also an OSError)     the files cannot be seen from here
   + EmbeddedBrokerFailed                        the farm's own Valkey did not start
+  + DownloadFailed                              a file of a model could not be fetched
 
 Each carries its facts as attributes, and its message says what to do next.
 """
@@ -138,6 +139,15 @@ class VolumeUnavailable(VoicefarmError, OSError):
 
 class EmbeddedBrokerFailed(VoicefarmError):
     """The farm's own Valkey could not be found or did not start."""
+
+
+class DownloadFailed(VoicefarmError):
+    """A file of a model could not be fetched; what has arrived of it is kept."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(f"{file}: {problem}")
+        self.file = file
+        self.problem = problem
 
 
 def _restored(kind: type[VoicefarmError], message: str, facts: dict[str, Any]) -> VoicefarmError:

@@ -77,7 +77,7 @@ def add_voice(settings: WorkerSettings, name: str, files: Sequence[Path]) -> Voi
     if missing := missing_files(directory):
         raise WorkerError(
             f"{directory} has no {', '.join(missing)}: a voice is made with the model's own "
-            "networks; put the files of XTTS-v2 there"
+            "networks; `voicefarm models get xtts-v2` fetches them"
         )
     return _kept(settings, name, [one.sample for one in found if one.sample], directory)
 

@@ -15,6 +15,7 @@ import click
 
 from ..checkout import find_checkout
 from ..errors import VoicefarmError
+from ..published import XTTS_V2
 from ..volumes import DIRECTORIES
 from .exit_codes import ExitCode
 from .options import farm_command
@@ -34,12 +35,10 @@ RANGES: Final[dict[str, tuple[Version, Version]]] = {
 }
 
 #: The files of XTTS-v2, and whether it can speak without them.
-XTTS_FILES: Final = {
-    "config.json": False,
-    "model.pth": False,
-    "vocab.json": False,
-    "speakers_xtts.pth": True,
-}
+XTTS_FILES: Final = {file.name: not file.needed for file in XTTS_V2.files}
+
+#: How to get them.
+XTTS_FETCHED_BY: Final = "`voicefarm models get xtts-v2` fetches what is missing"
 
 #: What a worker reads and computes XTTS with, and what it reads single languages with.
 XTTS_PACKAGES: Final = ("torch", "TTS")
@@ -130,9 +129,10 @@ def xtts(directory: Path) -> Check:
     missing = [name for name in XTTS_FILES if not (directory / name).is_file()]
     if len(missing) == len(XTTS_FILES):
         files = " ".join(XTTS_FILES)
-        return Check("xtts", True, f"not here: {directory} is to hold {files}")
+        hint = f"not here: {directory} is to hold {files}; {XTTS_FETCHED_BY}"
+        return Check("xtts", True, hint)
     if needed := [name for name in missing if not XTTS_FILES[name]]:
-        return Check("xtts", False, f"{directory} lacks {', '.join(needed)}")
+        return Check("xtts", False, f"{directory} lacks {', '.join(needed)}; {XTTS_FETCHED_BY}")
     lacking = [name for name in XTTS_PACKAGES if find_spec(name) is None]
     if lacking and find_checkout():
         return Check("xtts", False, f"{', '.join(lacking)} missing: pip install -e '.[worker]'")

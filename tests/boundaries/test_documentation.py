@@ -21,6 +21,7 @@ import worker.inspect  # noqa: F401  it registers the commands that `celery insp
 from producer import VoicefarmError
 from producer.cli import voicefarm
 from producer.job import RATES_OF, OutputSpec, RvcSettings, SpeechJob
+from producer.published import XTTS_V2
 from producer.queues import (
     CATALOGUE_KEY,
     LEASES_KEY,
@@ -131,6 +132,11 @@ def test_every_parameter_stands_in_its_table_with_its_default_and_its_range(mode
     bounds = {part[key] for part in parts for key in BOUNDS if key in part} - {2**63}
     assert {f"{bound:g}" for bound in bounds} <= set(re.findall(r"-?[\d.]+", row[2]))
     assert {f"`{word}`" for word in schema.get("enum", [])} <= set(re.findall(r"`\w+`", row[2]))
+
+
+@pytest.mark.parametrize("file", XTTS_V2.files, ids=lambda file: file.name)
+def test_every_published_file_stands_in_the_table_with_its_size(file):
+    assert f"| `{file.name}` | {file.size_bytes:,} |\n" in page("docs/xtts.md")
 
 
 @pytest.mark.parametrize("format", RATES_OF)

@@ -25,14 +25,15 @@ def test_a_farm_without_any_of_the_files_is_told_what_they_are_and_is_well(tmp_p
     check = doctor.xtts(tmp_path)
 
     assert check.ok
-    assert "config.json model.pth vocab.json speakers_xtts.pth" in check.detail
+    assert "config.json vocab.json speakers_xtts.pth model.pth" in check.detail
+    assert "`voicefarm models get xtts-v2`" in check.detail
 
 
 def test_a_file_that_is_missing_beside_others_is_named(tmp_path, installed):
     check = doctor.xtts(files(tmp_path, "config.json", "speakers_xtts.pth", "vocab.json"))
 
     assert not check.ok
-    assert check.detail == f"{tmp_path} lacks model.pth"
+    assert check.detail.startswith(f"{tmp_path} lacks model.pth; `voicefarm models get xtts-v2`")
 
 
 def test_packages_that_are_missing_are_named_with_the_way_to_get_them(tmp_path, installed):

@@ -20,6 +20,7 @@ EXAMPLES = [
     errors.WaitTimeout("a" * 32, 1.5, "queued"),
     errors.VolumeUnavailable("/farm", "is not mounted"),
     errors.EmbeddedBrokerFailed("no server"),
+    errors.DownloadFailed("model.pth", "the server has none"),
 ]
 
 
