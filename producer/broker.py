@@ -25,7 +25,7 @@ from .config import ProducerSettings
 from .embedded import EmbeddedBroker
 from .errors import BrokerUnavailable, SettingsError, VoicefarmError
 from .job import AnyJob, SpeechJob
-from .queues import QUEUE_OF, SYNTHESIZE
+from .queues import QUEUE_OF, SYNTHESIZE, Priority
 from .text import shorten
 
 #: How long a connection may take before the broker counts as unreachable.
@@ -121,6 +121,13 @@ class Broker:
 
     def send(self, jobs: Sequence[tuple[str, AnyJob]]) -> None:
         """Put one message a job on its queue, many in one round trip."""
+        self._send([(job_id, job.priority, _shown(job)) for job_id, job in jobs])
+
+    def send_again(self, jobs: Sequence[tuple[str, Priority]]) -> None:
+        """Put another message on its queue for each job, known by its id and its class."""
+        self._send([(job_id, priority, "(sent again)") for job_id, priority in jobs])
+
+    def _send(self, jobs: Sequence[tuple[str, Priority, str]]) -> None:
         with self.reachable(), self.celery.producer_pool.acquire(block=True) as producer:
             if len(jobs) > 1 and producer.supports_batch_publish:
                 with producer.batch(max_size=PUBLISH_BATCH):
@@ -128,16 +135,16 @@ class Broker:
             else:
                 self._send_each(jobs, producer)
 
-    def _send_each(self, jobs: Sequence[tuple[str, AnyJob]], producer: Any) -> None:
-        for job_id, job in jobs:
+    def _send_each(self, jobs: Sequence[tuple[str, Priority, str]], producer: Any) -> None:
+        for job_id, priority, shown in jobs:
             self.celery.send_task(
                 SYNTHESIZE,
                 args=[job_id],
                 task_id=job_id,
-                queue=QUEUE_OF[job.priority],
+                queue=QUEUE_OF[priority],
                 producer=producer,
                 # What Flower and the logs show in place of the arguments.
-                argsrepr=_shown(job),
+                argsrepr=shown,
                 # A host's default would have the worker store a result that nobody reads.
                 ignore_result=True,
                 # Inside a host's task the job is no child of that task.

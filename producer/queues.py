@@ -44,6 +44,9 @@ DELIVERIES_KEY: Final = "unacked_index"
 #: Hash: which worker holds a message, by its delivery tag.
 LEASES_KEY: Final = f"{_PREFIX}:leases"
 
+#: String with a time limit: which worker looks for jobs without a message.
+RECONCILER_KEY: Final = f"{_PREFIX}:reconciler"
+
 
 def job_key(job_id: str) -> str:
     """Redis hash: the ledger row of one job."""

@@ -71,6 +71,9 @@ class Admission:
         allowed_by_prefetch = channel.qos.can_consume
 
         def can_consume(_: Any) -> bool:
+            if channel._in_poll:
+                # The answer may hold a message, which is nobody's until it is read.
+                return True
             batch, interactive = self.room(interactive=False), self.room(interactive=True)
             channel.brpop_timeout = OPEN_POLL_S if batch else RESTRICTED_POLL_S
             return (batch or interactive) and bool(allowed_by_prefetch())

@@ -31,6 +31,7 @@ from .lease import Leases
 from .null_store import NullStore
 from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
+from .reconciler import Reconciler
 from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
@@ -57,6 +58,9 @@ class Station:
         # A client that gives up early: the leases try again themselves.
         self._lease_broker = Broker(self.broker.url)
         self.leases = Leases(self._lease_broker.redis, settings.lease_s)
+        self.reconciler = Reconciler(
+            self._lease_broker.redis, self.broker.send_again, settings.lease_s
+        )
         self.strangers = Strangers(self.broker.redis)
         self.volumes = Volumes(settings.home)
         self.durability = GroupCommit(sync_of(self.volumes.processed))
@@ -95,6 +99,7 @@ class Station:
         self._started = True
         self.node = node
         self.leases.start(node)
+        self.reconciler.start(self.leases.holder)
         self._tell()
         try:
             self.volumes.make()
@@ -118,6 +123,7 @@ class Station:
         """Give back what is still held, stop the engine and let go of everything."""
         if self._telling is not None:
             self._telling.close()
+        self.reconciler.close()
         self.leases.close()
         self.engine.close()
         self.durability.close()

@@ -40,7 +40,7 @@ def channel() -> SimpleNamespace:
     cycle = ClassCycle()
     cycle.update([BATCH, INTERACTIVE])
     qos = SimpleNamespace(can_consume=lambda: True)
-    return SimpleNamespace(qos=qos, _queue_cycle=cycle, brpop_timeout=None)
+    return SimpleNamespace(qos=qos, _queue_cycle=cycle, brpop_timeout=None, _in_poll=None)
 
 
 def test_messages_in_hand_that_the_engine_does_not_know_of_use_up_its_room(admission, in_hand):
@@ -68,6 +68,14 @@ def test_a_full_engine_is_given_nothing(admission, room, channel):
 
     assert not channel.qos.can_consume()
     assert channel._queue_cycle.consume(2) == []
+
+
+def test_an_answer_that_may_hold_a_message_is_read_whatever_the_room(admission, room, channel):
+    admission.gate(channel)
+    room.update({False: 0, True: 0})
+    channel._in_poll = object()
+
+    assert channel.qos.can_consume()
 
 
 def test_the_last_slots_are_offered_to_interactive_work_alone_and_asked_for_briefly(
