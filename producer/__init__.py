@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    BrokerFull,
+    BrokerRefused,
     BrokerUnavailable,
     EmbeddedBrokerFailed,
     InvalidJob,
@@ -40,6 +42,8 @@ __version__ = VERSION
 __all__ = [
     "AsyncJob",
     "AsyncVoiceFarm",
+    "BrokerFull",
+    "BrokerRefused",
     "BrokerUnavailable",
     "ConvertJob",
     "EmbeddedBrokerFailed",

@@ -8,7 +8,7 @@ installs itself: `FarmCelery` does none of that, here and in our own workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -23,9 +23,10 @@ from redis.retry import Retry
 
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
-from .errors import BrokerUnavailable, SettingsError, VoicefarmError
+from .errors import BrokerRefused, BrokerUnavailable, SettingsError, VoicefarmError
 from .job import AnyJob, SpeechJob
 from .queues import QUEUE_OF, SYNTHESIZE, Priority
+from .refusals import broker_error
 from .text import shorten
 
 #: How long a connection may take before the broker counts as unreachable.
@@ -160,19 +161,22 @@ class Broker:
         return {node: answer for reply in replies or [] for node, answer in reply.items()}
 
     def revoke(self, job_id: str) -> None:
-        """Tell every worker to drop a job, also while it runs."""
-        with self.reachable():
+        """Tell every worker to drop a job, also while it runs.
+
+        A user who may not speak to workers says nothing: they read the wish in the job's row.
+        """
+        with suppress(BrokerRefused), self.reachable():
             self._twice(lambda: self.celery.control.revoke(job_id, terminate=True))
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
-        """Turn a lost or refused connection into `BrokerUnavailable`."""
+        """Turn what redis and kombu raise into `BrokerUnavailable` and its kinds."""
         try:
             yield
         except VoicefarmError:
             raise  # some are an OSError too
         except (redis.RedisError, OperationalError, OSError) as error:
-            raise BrokerUnavailable(mask(self.url), _first_line(error)) from error
+            raise broker_error(mask(self.url), error) from error
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -231,7 +235,3 @@ def _shown(job: AnyJob) -> str:
     if isinstance(job, SpeechJob):
         return f"(voice={job.voice!r}, text={shorten(job.text)!r})"
     return f"(voice={job.convert.voice!r}, upload={job.upload[:12]!r})"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -5,6 +5,8 @@
     - UnsupportedSchema                         a job written by another version
   + SettingsError         (also a ValueError)   a `VOICEFARM_*` variable is wrong
   + BrokerUnavailable     (also a ConnectionError)
+    - BrokerRefused                             it answers, and does not let this user in
+    - BrokerFull                                it has no memory left
   + NoWorker                                    nobody is listening
   + JobNotFound           (also a LookupError)
   + JobFailed                                   the job ended as `failed`
@@ -19,7 +21,7 @@ Each carries its facts as attributes, and its message says what to do next.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class VoicefarmError(Exception):
@@ -67,13 +69,33 @@ class SettingsError(VoicefarmError, ValueError):
 class BrokerUnavailable(VoicefarmError, ConnectionError):
     """The broker does not answer. The URL in the message has no password."""
 
+    _sentence: ClassVar[str] = (
+        "no broker answers at {url} ({cause}). Start the farm with `voicefarm up`, "
+        "or point VOICEFARM_BROKER_URL at a running Redis or Valkey."
+    )
+
     def __init__(self, masked_url: str, cause: str) -> None:
-        super().__init__(
-            f"no broker answers at {masked_url} ({cause}). Start the farm with `voicefarm up`, "
-            "or point VOICEFARM_BROKER_URL at a running Redis or Valkey."
-        )
+        super().__init__(self._sentence.format(url=masked_url, cause=cause))
         self.masked_url = masked_url
         self.cause = cause
+
+
+class BrokerRefused(BrokerUnavailable):
+    """The broker does not know this user or password, or does not let the user do this."""
+
+    _sentence = (
+        "the broker at {url} refuses: {cause}. The user and the password stand in "
+        "VOICEFARM_BROKER_URL; `voicefarm broker acl` shows what each kind of user may do."
+    )
+
+
+class BrokerFull(BrokerUnavailable):
+    """The broker takes nothing new, as its memory is full. What it has is safe, and runs."""
+
+    _sentence = (
+        "the broker at {url} has no memory left ({cause}); nothing of this was queued. Submit "
+        "again when jobs have ended, or raise its maxmemory."
+    )
 
 
 class NoWorker(VoicefarmError):

@@ -24,16 +24,17 @@ QUEUE_OF: Final[dict[Priority, str]] = {
 #: Task names are strings on purpose: the client never imports `tasks`.
 SYNTHESIZE: Final = "speech.synthesize"
 
-_PREFIX: Final = "voicefarm"
+#: What every key of ours begins with.
+PREFIX: Final = "voicefarm"
 
 #: Pub/sub pattern space: one channel a job, its message is the new state.
-_CHANGES: Final = f"{_PREFIX}:changes"
+_CHANGES: Final = f"{PREFIX}:changes"
 
 #: Hash: one field an engine, its value what that engine can say (JSON).
-CATALOGUE_KEY: Final = f"{_PREFIX}:catalogue"
+CATALOGUE_KEY: Final = f"{PREFIX}:catalogue"
 
 #: List of messages on our queues that are not ours, newest first, bounded.
-STRANGERS_KEY: Final = f"{_PREFIX}:strangers"
+STRANGERS_KEY: Final = f"{PREFIX}:strangers"
 
 #: Hash of kombu: each delivered message that is not acknowledged yet, by its delivery tag.
 DELIVERED_KEY: Final = "unacked"
@@ -42,30 +43,30 @@ DELIVERED_KEY: Final = "unacked"
 DELIVERIES_KEY: Final = "unacked_index"
 
 #: Hash: which worker holds a message, by its delivery tag.
-LEASES_KEY: Final = f"{_PREFIX}:leases"
+LEASES_KEY: Final = f"{PREFIX}:leases"
 
 #: String with a time limit: which worker looks for jobs without a message.
-RECONCILER_KEY: Final = f"{_PREFIX}:reconciler"
+RECONCILER_KEY: Final = f"{PREFIX}:reconciler"
 
 
 def job_key(job_id: str) -> str:
     """Redis hash: the ledger row of one job."""
-    return f"{_PREFIX}:job:{job_id}"
+    return f"{PREFIX}:job:{job_id}"
 
 
 def state_key(state: str) -> str:
     """Redis sorted set: ids of the jobs in `state`, scored by the time they entered it."""
-    return f"{_PREFIX}:state:{state}"
+    return f"{PREFIX}:state:{state}"
 
 
 def idempotency_key(key: str) -> str:
     """Redis string: the id of the job that was submitted under this idempotency key."""
-    return f"{_PREFIX}:idempotency:{key}"
+    return f"{PREFIX}:idempotency:{key}"
 
 
 def take_claim_key(content_key: str) -> str:
     """Redis string with a time limit: who is computing this content now."""
-    return f"{_PREFIX}:claim:{content_key}"
+    return f"{PREFIX}:claim:{content_key}"
 
 
 def changes_channel(job_id: str) -> str:

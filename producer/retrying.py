@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import JobNotFound
 from .queues import changes_channel, job_key, state_key
@@ -11,7 +11,8 @@ from .state import JobState
 if TYPE_CHECKING:
     from redis import Redis
 
-#: Forgets how a failed job ended; returns the state before. KEYS row, failed, queued, channel.
+#: Forgets how a failed job ended; returns the state before. KEYS row, failed, queued.
+#: ARGV id, now, channel.
 _FREE: Final = """
 local before = redis.call('HGET', KEYS[1], 'state')
 if before ~= 'failed' then return before end
@@ -21,7 +22,7 @@ redis.call('HSET', KEYS[1], 'state', 'queued', 'at:queued', ARGV[2])
 redis.call('PERSIST', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
-redis.call('PUBLISH', KEYS[4], 'queued')
+redis.call('PUBLISH', ARGV[3], 'queued')
 return before
 """
 
@@ -33,8 +34,9 @@ def free(redis: Redis, job_id: str, now_s: float) -> JobState:
     workers remember its id and would drop it.
     """
     indexes = [state_key(JobState.FAILED), state_key(JobState.QUEUED)]
-    keys = [job_key(job_id), *indexes, changes_channel(job_id)]
-    before = redis.register_script(_FREE)(keys=keys, args=[job_id, now_s])
+    keys = [job_key(job_id), *indexes]
+    args: list[Any] = [job_id, now_s, changes_channel(job_id)]
+    before = redis.register_script(_FREE)(keys=keys, args=args)
     if before is None:
         raise JobNotFound(job_id)
     return JobState(before)

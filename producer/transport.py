@@ -11,13 +11,29 @@ from typing import Any
 
 from celery.app import amqp
 from kombu.connection import Connection as KombuConnection
+from kombu.connection import ConnectionPool as KombuPool
+from kombu.connection import PooledConnection as KombuPooledConnection
 from kombu.transport.redis import Channel as KombuChannel
+from kombu.transport.redis import QoS as KombuQoS
 from kombu.transport.redis import Transport as KombuTransport
+
+from .queues import QUEUE_OF
+
+
+class QoS(KombuQoS):
+    """Leaves it to workers to look for messages that nobody acknowledged."""
+
+    def restore_visible(self, *args: Any, **options: Any) -> None:
+        """Deliver again what ran out, if this channel takes jobs."""
+        # kombu would also do so while it waits for the answer to a question, as whoever asks.
+        if set(self.channel.active_queues) & set(QUEUE_OF.values()):
+            super().restore_visible(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class Channel(KombuChannel):
     """Keeps the client of its pool: any thread may use it, each command takes a connection."""
 
+    QoS = QoS
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
@@ -35,7 +51,7 @@ class Transport(KombuTransport):
     Channel = Channel
 
 
-class Connection(KombuConnection):
+class FarmTransport(KombuConnection):
     """Takes our transport where kombu would take its own for Redis."""
 
     farm_transport: type[KombuTransport] = Transport
@@ -44,6 +60,33 @@ class Connection(KombuConnection):
         """Return the class of the transport."""
         chosen = super().get_transport_cls()  # type: ignore[no-untyped-call]
         return self.farm_transport if chosen is KombuTransport else chosen
+
+
+class PooledConnection(FarmTransport, KombuPooledConnection):
+    """A connection of a pool; kombu would make its own here."""
+
+    def __init__(
+        self, pool: FarmPool, farm_transport: type[KombuTransport], **options: Any
+    ) -> None:
+        self.farm_transport = farm_transport
+        super().__init__(pool, **options)  # type: ignore[no-untyped-call]
+
+
+class FarmPool(KombuPool):
+    """Makes our connections."""
+
+    def new(self) -> PooledConnection:
+        """Return one more connection."""
+        options = dict(self.connection._info(resolve=False))
+        return PooledConnection(self, self.connection.farm_transport, **options)
+
+
+class Connection(FarmTransport):
+    """Connects by our transport, also from pools."""
+
+    def Pool(self, limit: int | None = None, **options: Any) -> FarmPool:  # noqa: N802  kombu's name
+        """Return a pool of connections like this one."""
+        return FarmPool(self, limit, **options)  # type: ignore[no-untyped-call]
 
 
 class AMQP(amqp.AMQP):  # type: ignore[misc]

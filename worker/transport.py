@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import virtual
-from kombu.transport.redis import QoS as KombuQoS
 
 from producer import transport
 
@@ -18,7 +17,7 @@ from .deliveries import noted
 from .station import Station
 
 
-class QoS(KombuQoS):
+class QoS(transport.QoS):
     """Counts what a channel has in hand, as kombu does, and leaves the rest to the leases."""
 
     #: A connection that ends gives nothing back.

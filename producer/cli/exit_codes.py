@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
     GOOD = 0, "All went well."
     FAILED = 1, "Something failed: a job, a check, or the command itself."
     USAGE = 2, "The command, a job's field or a setting is wrong; nothing was queued."
-    BROKER = 3, "The broker cannot be reached, or did not start."
+    BROKER = 3, "The broker cannot be reached, did not start, or refuses."
     NO_WORKER = 69, "No worker is listening, or there is no worker code to start."
     TIMED_OUT = 124, "The wait is over; the job goes on."
     INTERRUPTED = 130, "Stopped by Ctrl-C; a job that was waited for goes on."

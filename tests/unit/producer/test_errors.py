@@ -13,6 +13,8 @@ EXAMPLES = [
     errors.UnsupportedSchema(9, 1),
     errors.SettingsError("VOICEFARM_X", "y", "wanted z"),
     errors.BrokerUnavailable("redis://***@host", "refused"),
+    errors.BrokerRefused("redis://***@host", "WRONGPASS"),
+    errors.BrokerFull("redis://***@host", "OOM"),
     errors.NoWorker("speech.batch"),
     errors.JobNotFound("a" * 32),
     errors.JobFailed("a" * 32, "volume_full", "no space left"),
