@@ -44,6 +44,9 @@ TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
 #: What `ssl_cert_reqs` may be, as redis and as Python's `ssl` spell it.
 _PROOF: Final = ("required", "cert_required")
 
+#: What would have `ssl_check_hostname` take anybody's certificate, as redis and kombu read it.
+_NO: Final = ("false", "f", "no", "n", "0", "off", "")
+
 _CONFIGURATION: Final[dict[str, Any]] = {
     "task_serializer": "json",
     "result_serializer": "json",
@@ -119,6 +122,11 @@ class Broker:
     def celery(self) -> FarmCelery:
         """The app that sends our messages."""
         return FarmCelery("voicefarm-client", self.url)
+
+    def check(self) -> None:
+        """Raise a `BrokerUnavailable` of its kind unless the broker answers us."""
+        with self.reachable():
+            self.redis.ping()
 
     def send(self, jobs: Sequence[tuple[str, AnyJob]]) -> None:
         """Put one message a job on its queue, many in one round trip."""
@@ -216,8 +224,12 @@ def verified(url: str) -> str:
     if parts.scheme != "rediss":
         return url
     query = dict(parse_qsl(parts.query))
-    if query.setdefault("ssl_cert_reqs", "required").lower() not in _PROOF:
-        wanted = "a rediss URL must verify: leave ssl_cert_reqs out, name the CA in ssl_ca_certs"
+    named = query.get("ssl_check_hostname", "true").lower() not in _NO
+    if not named or query.setdefault("ssl_cert_reqs", "required").lower() not in _PROOF:
+        wanted = (
+            "a rediss URL must verify: leave ssl_cert_reqs and ssl_check_hostname out, name the CA "
+            "in ssl_ca_certs"
+        )
         raise SettingsError("VOICEFARM_BROKER_URL", mask(url), wanted)
     return urlunsplit(parts._replace(query=urlencode(query)))
 

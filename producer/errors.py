@@ -6,6 +6,7 @@
   + SettingsError         (also a ValueError)   a `VOICEFARM_*` variable is wrong
   + BrokerUnavailable     (also a ConnectionError)
     - BrokerRefused                             it answers, and does not let this user in
+    - BrokerUntrusted                           its certificate does not prove who it is
     - BrokerFull                                it has no memory left
   + NoWorker                                    nobody is listening
   + JobNotFound           (also a LookupError)
@@ -86,6 +87,15 @@ class BrokerRefused(BrokerUnavailable):
     _sentence = (
         "the broker at {url} refuses: {cause}. The user and the password stand in "
         "VOICEFARM_BROKER_URL; `voicefarm broker acl` shows what each kind of user may do."
+    )
+
+
+class BrokerUntrusted(BrokerUnavailable):
+    """The certificate of a `rediss` broker does not prove that it is the one of the URL."""
+
+    _sentence = (
+        "the broker at {url} does not prove who it is: {cause}. Name the CA of its certificate in "
+        "ssl_ca_certs, and the host by a name that the certificate has; or somebody else answers."
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ssl import SSLCertVerificationError
 
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError
 
-from .errors import BrokerFull, BrokerRefused, BrokerUnavailable
+from .errors import BrokerFull, BrokerRefused, BrokerUnavailable, BrokerUntrusted
 
 #: What the broker says of a connection that has not told who it is.
 _NOBODY = "NOAUTH"
@@ -15,6 +16,8 @@ _NOBODY = "NOAUTH"
 def broker_error(masked_url: str, error: BaseException) -> BrokerUnavailable:
     """Return the error that tells a person what `error`, of redis or of kombu, means."""
     for cause in _causes(error):
+        if isinstance(cause, SSLCertVerificationError):
+            return BrokerUntrusted(masked_url, cause.verify_message.rstrip("."))
         if isinstance(cause, OutOfMemoryError):
             return BrokerFull(masked_url, _first_line(cause))
         refused = isinstance(cause, (AuthenticationError, NoPermissionError))

@@ -34,5 +34,11 @@ def test_a_url_that_asks_for_no_proof_is_refused_without_telling_its_password(re
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("check", ["false", "False", "no", "0", "off"])
+def test_a_url_that_takes_the_certificate_of_any_host_is_refused(check):
+    with pytest.raises(SettingsError, match="must verify"):
+        verified(f"rediss://host/0?ssl_check_hostname={check}")
+
+
 def test_a_url_without_tls_is_not_touched():
     assert verified("redis://:secret@host/0?x=1") == "redis://:secret@host/0?x=1"

@@ -14,6 +14,7 @@ EXAMPLES = [
     errors.SettingsError("VOICEFARM_X", "y", "wanted z"),
     errors.BrokerUnavailable("redis://***@host", "refused"),
     errors.BrokerRefused("redis://***@host", "WRONGPASS"),
+    errors.BrokerUntrusted("rediss://***@host", "self-signed certificate"),
     errors.BrokerFull("redis://***@host", "OOM"),
     errors.NoWorker("speech.batch"),
     errors.JobNotFound("a" * 32),
