@@ -125,8 +125,8 @@ class Ledger:
         return str(self._create(keys=keys, args=[job_id, now_s, self._keep_s, *pairs]))
 
     def create_many(self, rows: Iterable[tuple[str, jobs.AnyJob]], now_s: float) -> None:
-        """Write queued rows, `(id, job)` each, in one round trip."""
-        with self._redis.pipeline(transaction=False) as pipe:
+        """Write queued rows, `(id, job)` each, in one round trip: all or none."""
+        with self._redis.pipeline(transaction=True) as pipe:
             queued: dict[str, float] = {}
             for job_id, job in rows:
                 pipe.hset(job_key(job_id), mapping=_opening(job, now_s))

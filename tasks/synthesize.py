@@ -43,5 +43,5 @@ def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: SpeechPlan) ->
     with station.admission.passage() as settle:
         if entry := found():
             return entry
-        with station.claims.held(plan.key, attempt.id, on_wait=settle, until=has_no_sense):
+        with station.claims.held(plan.key, attempt.claimant, on_wait=settle, until=has_no_sense):
             return found() or render(station, attempt, job, plan, settle)

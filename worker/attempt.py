@@ -17,8 +17,9 @@ from producer.job import AnyJob, decode
 from producer.ledger import Field
 from producer.state import JobState, Reason
 
+from .claims import Claimant
 from .engine.errors import EngineClosed, EngineError, TakeCancelled
-from .errors import PoisonJob, WorkerError
+from .errors import ClaimLost, PoisonJob, WorkerError
 from .job_request import HAND_BACK
 from .pool import terminable
 from .quarantine import Treatment, treatment
@@ -43,8 +44,10 @@ class Attempt:
         self.job_id = job_id
         self._tag = tag
         self._token = uuid.uuid4().hex[:12]
-        #: Names this attempt in the engine and in claims, of all attempts of the farm.
+        #: Names this attempt in the engine, of all attempts of the farm.
         self.id = f"{job_id}.{self._token}"
+        #: Names it in claims.
+        self.claimant = Claimant(tag, station.leases.holder, self.id)
         self._lost = False
         self._cancelled = threading.Event()
         self._handed_back = False
@@ -156,9 +159,9 @@ class Attempt:
             case TakeCancelled() if not self._handed_back:
                 self._change(JobState.CANCELLED)
                 raise Ignore(f"job {self.job_id} was cancelled") from None
-            case EngineClosed() | TakeCancelled():
+            case EngineClosed() | TakeCancelled() | ClaimLost():
                 self._change(JobState.QUEUED)
-                raise Reject("the worker is closing", requeue=True) from None
+                raise Reject(str(error), requeue=True) from None
             case JobNotFound():
                 logger.error("job=%s has no row in the ledger; its message is dropped", self.job_id)
                 raise Ignore(str(error)) from None

@@ -1,8 +1,11 @@
 """Claims: equal content is computed once in the whole farm.
 
-Who computes a key holds its claim in Redis, with a time limit that is renewed as the work
-goes on. Who wants the same key waits without a slot, and computes it itself if the claim
-runs out: a claim saves work, it never decides whether a job is done.
+Who computes a key holds its claim in Redis, and who wants the same key waits without a slot.
+A claim names the message that its holder came with, and counts for as long as that message
+is its holder's: the lease thread renews both at once, however long one chunk takes, and who
+is known to be dead, or was silent for too long, loses both at once.
+
+A claim saves work, and it is a fence: who has lost it, or the message, publishes nothing.
 """
 
 from __future__ import annotations
@@ -10,18 +13,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from producer.queues import take_claim_key
+from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
+
+from .errors import ClaimLost
 
 if TYPE_CHECKING:
     from redis import Redis
 
-#: How long a claim holds without being renewed; longer than any one chunk takes.
-CLAIM_S: Final = 60
+#: When Redis forgets a claim that nobody wants any more: its worker died, its job never
+#: came again. A live one that is forgotten is taken again before its file is published.
+FORGET_S: Final = 86400
 
 #: How often one who waits looks again.
 LOOK_S: Final = 0.05
+
+#: Takes a claim, or confirms it. It is refused to who has lost its own message, and while it
+#: is somebody's who has not. KEYS claim, leases, deliveries. ARGV claimant, tag, holder, seconds.
+_TAKE: Final = """
+local function holds(tag, holder)
+  return redis.call('HGET', KEYS[2], tag) == holder and redis.call('ZSCORE', KEYS[3], tag)
+end
+if not holds(ARGV[2], ARGV[3]) then return 0 end
+local claimant = redis.call('GET', KEYS[1])
+if claimant and claimant ~= ARGV[1] then
+  local tag, holder = string.match(claimant, '^(%S+) (%S+) ')
+  -- An earlier attempt with our own message is over.
+  if tag and tag ~= ARGV[2] and holds(tag, holder) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
+return 1
+"""
 
 #: Deletes the claim only if it is still ours.
 _RELEASE: Final = """
@@ -30,53 +54,80 @@ return 0
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """One attempt, and the lease that it lives by."""
+
+    #: The delivery tag of its message, and who holds that.
+    tag: str
+    holder: str
+    attempt: str
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.holder} {self.attempt}"
+
+
 class Claims:
     """The claims of one worker process. Thread-safe."""
 
     def __init__(self, redis: Redis, sleep: Callable[[float], None] = time.sleep) -> None:
         self._redis = redis
         self._sleep = sleep
+        self._take = redis.register_script(_TAKE)
         self._release = redis.register_script(_RELEASE)
 
-    def take(self, key: str, owner: str) -> bool:
-        """Claim `key` for `owner`; False while somebody else holds it."""
-        return bool(self._redis.set(take_claim_key(key), owner, nx=True, ex=CLAIM_S))
+    def take(self, key: str, claimant: Claimant) -> bool:
+        """Claim `key`; False while somebody else holds it, or if the lease is lost."""
+        keys = [take_claim_key(key), LEASES_KEY, DELIVERIES_KEY]
+        args: list[str | int] = [str(claimant), claimant.tag, claimant.holder, FORGET_S]
+        return bool(self._take(keys=keys, args=args))
 
-    def renew(self, key: str) -> None:
-        """Hold the claim for its full time again."""
-        self._redis.expire(take_claim_key(key), CLAIM_S)
+    def confirm(self, key: str, claimant: Claimant) -> None:
+        """Go on only if what is to be published is still this attempt's; else `ClaimLost`."""
+        if not self.take(key, claimant):
+            raise ClaimLost(f"{key[:12]} is computed by another worker now, or will be")
 
     @contextmanager
     def held(
-        self, key: str, owner: str, *, on_wait: Callable[[], None], until: Callable[[], bool]
+        self,
+        key: str,
+        claimant: Claimant,
+        *,
+        on_wait: Callable[[], None],
+        until: Callable[[], bool],
     ) -> Iterator[None]:
         """Hold the claim, waited for if it must be, and release it.
 
         `on_wait` is called if somebody else holds it. `until` is asked at each look: true
         once waiting has no sense any more, and then the claim is not held.
         """
-        mine = self.take(key, owner)
+        mine = self.take(key, claimant)
         if not mine:
             on_wait()
         while not mine and not until():
             self._sleep(LOOK_S)
-            mine = self.take(key, owner)
+            mine = self.take(key, claimant)
         try:
             yield
         finally:
             if mine:
-                self._release(keys=[take_claim_key(key)], args=[owner])
+                self._release(keys=[take_claim_key(key)], args=[str(claimant)])
 
 
 class NoClaims:
     """Stands where `Claims` does where nothing is kept that could be shared."""
 
-    def renew(self, key: str) -> None:
-        """Nothing is held."""
+    def confirm(self, key: str, claimant: Claimant) -> None:
+        """Nothing is published."""
 
     @contextmanager
     def held(
-        self, key: str, owner: str, *, on_wait: Callable[[], None], until: Callable[[], bool]
+        self,
+        key: str,
+        claimant: Claimant,
+        *,
+        on_wait: Callable[[], None],
+        until: Callable[[], bool],
     ) -> Iterator[None]:
         """Never wait."""
         yield

@@ -2,6 +2,7 @@
 
 * WorkerError
   + UnsupportedFeature  the job asks for what no engine of this worker can do
+  + ClaimLost         the work is somebody else's now; nothing may be published
   + PoisonJob         workers died with the job in them, too often
   + UnfitRecordings   no voice should be made of these recordings
   + BadAudio          the engine gave samples that are no audio
@@ -36,6 +37,10 @@ class UnsupportedFeature(WorkerError):
     """The job asks for something that no engine of this worker can do."""
 
     reason = Reason.UNSUPPORTED_FEATURE
+
+
+class ClaimLost(WorkerError):
+    """Somebody else computes this content, or will: what was made here is not to be kept."""
 
 
 class PoisonJob(WorkerError):

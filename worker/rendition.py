@@ -35,7 +35,7 @@ def render(
     plan: SpeechPlan,
     settle: Callable[[], None],
 ) -> Entry:
-    """Speak `plan` into the store. A claim of its key is renewed with every take."""
+    """Speak `plan` into the store; `ClaimLost` if it has become somebody else's meanwhile."""
     offer = station.engine.offer()
     heard = _Heard()
     with station.store.stage(plan.key, job.output, offer.sample_rate_hz) as staged:
@@ -48,7 +48,7 @@ def render(
             heard.add(judged)
             if rendition.chunks > 1:
                 attempt.progress(rendition.chunks, heard.chunks, heard.audio_s)
-                station.claims.renew(plan.key)
+        station.claims.confirm(plan.key, attempt.claimant)
         return staged.commit(
             Facts(
                 engine=offer.engine,

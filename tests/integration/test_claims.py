@@ -7,8 +7,11 @@ import threading
 import pytest
 import redis
 
-from producer.queues import take_claim_key
-from worker.claims import CLAIM_S, Claims
+from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
+from worker.claims import Claimant, Claims
+from worker.deliveries import noted
+from worker.errors import ClaimLost
+from worker.lease import Leases, release
 
 pytestmark = pytest.mark.service
 
@@ -26,6 +29,27 @@ def claims(client) -> Claims:
     return Claims(client)
 
 
+@pytest.fixture
+def worker(client):
+    """`worker("w")` is a worker that holds messages; `worker("w")("tag")` one of its attempts."""
+    started: list[Leases] = []
+
+    def start(node: str = "w"):
+        leases = Leases(client, 90)
+        leases.start(node)
+        started.append(leases)
+
+        def attempt(tag: str, name: str = "first") -> Claimant:
+            leases.take(tag, noted({"headers": {"id": tag}}, "speech.batch", "speech.batch"))
+            return Claimant(tag, leases.holder, f"{tag}.{name}")
+
+        return attempt
+
+    yield start
+    for leases in started:
+        leases.close()
+
+
 def never() -> bool:
     return False
 
@@ -34,12 +58,13 @@ def nothing() -> None:
     pass
 
 
-def test_of_many_who_want_a_key_one_at_a_time_holds_it(claims):
+def test_of_many_who_want_a_key_one_at_a_time_holds_it(claims, worker):
+    attempt = worker()
     holding, most, lock = 0, 0, threading.Lock()
 
-    def work(owner: str) -> None:
+    def work(claimant: Claimant) -> None:
         nonlocal holding, most
-        with claims.held(KEY, owner, on_wait=nothing, until=never):
+        with claims.held(KEY, claimant, on_wait=nothing, until=never):
             with lock:
                 holding += 1
                 most = max(most, holding)
@@ -47,7 +72,7 @@ def test_of_many_who_want_a_key_one_at_a_time_holds_it(claims):
             with lock:
                 holding -= 1
 
-    threads = [threading.Thread(target=work, args=(str(n),)) for n in range(8)]
+    threads = [threading.Thread(target=work, args=(attempt(str(n)),)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -56,34 +81,77 @@ def test_of_many_who_want_a_key_one_at_a_time_holds_it(claims):
     assert most == 1
 
 
-def test_a_claim_is_released_behind_its_block_also_after_an_error(claims, client):
-    with pytest.raises(ZeroDivisionError), claims.held(KEY, "a", on_wait=nothing, until=never):
+def test_a_claim_is_released_behind_its_block_also_after_an_error(claims, worker, client):
+    claimant = worker()("a")
+
+    with pytest.raises(ZeroDivisionError), claims.held(KEY, claimant, on_wait=nothing, until=never):
         _ = 1 / 0
 
     assert client.exists(take_claim_key(KEY)) == 0
 
 
-def test_a_claim_has_a_time_limit_which_renewing_sets_back(claims, client):
-    with claims.held(KEY, "a", on_wait=nothing, until=never):
-        client.expire(take_claim_key(KEY), 5)
-        claims.renew(KEY)
-
-        assert CLAIM_S - 5 < client.ttl(take_claim_key(KEY)) <= CLAIM_S
-
-
-def test_one_who_waits_says_so_once_and_goes_on_when_waiting_has_no_sense(claims, client):
+def test_one_who_waits_says_so_once_and_goes_on_when_waiting_has_no_sense(claims, worker, client):
     said = []
-    client.set(take_claim_key(KEY), "somebody else")
+    attempt = worker()
+    first, second = attempt("a"), attempt("b")
+    claims.take(KEY, first)
 
-    with claims.held(KEY, "b", on_wait=lambda: said.append("waiting"), until=lambda: True):
+    with claims.held(KEY, second, on_wait=lambda: said.append("waiting"), until=lambda: True):
         pass
 
     assert said == ["waiting"]
-    assert client.get(take_claim_key(KEY)) == "somebody else"
+    assert client.get(take_claim_key(KEY)) == str(first)
 
 
-def test_the_claim_of_a_dead_worker_runs_out(claims, client):
-    client.set(take_claim_key(KEY), "the dead", px=100)
+def test_a_claim_holds_while_its_message_is_renewed_and_no_longer(claims, worker, client):
+    first, second = worker("slow")("a"), worker("next")("b")
+    claims.take(KEY, first)
+    refused = claims.take(KEY, second)
 
-    with claims.held(KEY, "b", on_wait=nothing, until=never):
-        assert client.get(take_claim_key(KEY)) == "b"
+    # What kombu does to a message that nobody renews.
+    client.zrem(DELIVERIES_KEY, "a")
+
+    assert not refused
+    assert claims.take(KEY, second)
+
+
+def test_the_claims_of_a_worker_go_with_its_leases_when_it_is_known_to_be_dead(claims, worker):
+    first, second = worker("dead")("a"), worker("next")("b")
+    claims.take(KEY, first)
+
+    release(claims._redis, "dead")
+
+    assert claims.take(KEY, second)
+
+
+def test_a_job_that_came_again_is_not_held_back_by_its_own_claim(claims, worker):
+    attempt = worker()
+    claims.take(KEY, attempt("a", "first"))
+
+    assert claims.take(KEY, attempt("a", "second"))
+
+
+def test_who_has_lost_its_message_can_neither_claim_nor_publish(claims, worker, client):
+    claimant = worker()("a")
+    claims.take(KEY, claimant)
+    claims.confirm(KEY, claimant)
+
+    client.hset(LEASES_KEY, "a", "somebody/else")
+
+    with pytest.raises(ClaimLost):
+        claims.confirm(KEY, claimant)
+    assert not claims.take("b" * 64, claimant)
+
+
+def test_who_has_lost_the_claim_publishes_nothing_and_who_only_lost_the_key_does(
+    claims, worker, client
+):
+    first, second = worker("frozen")("a"), worker("next")("b")
+    claims.take(KEY, first)
+    client.delete(take_claim_key(KEY))
+    claims.confirm(KEY, first)
+    client.delete(take_claim_key(KEY))
+    claims.take(KEY, second)
+
+    with pytest.raises(ClaimLost):
+        claims.confirm(KEY, first)

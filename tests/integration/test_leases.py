@@ -124,3 +124,25 @@ def test_jobs_run_once_while_every_connection_is_cut_again_and_again(start_worke
 
     assert [job.wait(90) for job in jobs] == [JobState.DONE] * 24
     assert {job.row().attempts for job in jobs} == {1}
+
+
+def test_a_worker_that_was_frozen_neither_publishes_nor_changes_what_others_have_done(
+    start_worker, farm, home
+):
+    frozen = start_worker("frozen", slots=1, interactive_share=0, fake_speed=0.2, lease_s=3)
+    job = farm.submit_many(["a line of text"])[0]
+    eventually(lambda: job.status is JobState.RUNNING)
+    os.killpg(frozen.process.pid, signal.SIGSTOP)
+    start_worker("next", slots=1, interactive_share=0, lease_s=3)
+    assert job.wait(60) is JobState.DONE
+    done, [written] = job.row(), (home / "processed").glob("??/*")
+    inode = written.stat().st_ino
+
+    os.killpg(frozen.process.pid, signal.SIGCONT)
+    eventually(lambda: "a lease was lost" in frozen.log)
+    frozen.stop()
+
+    assert job.row() == done
+    assert (done.node, done.attempts, done.losses) == ("next@test", 2, 1)
+    assert written.stat().st_ino == inode
+    assert not any((home / "processed" / ".staging").iterdir())

@@ -13,7 +13,7 @@ from producer.job import SpeechJob
 from producer.state import JobState
 from worker.attempt import Attempt
 from worker.engine.errors import ChunkFailed, EngineClosed, EngineDied, TakeCancelled
-from worker.errors import VolumeFull
+from worker.errors import ClaimLost, VolumeFull
 from worker.job_request import HAND_BACK
 from worker.pool import TaskPool
 from worker.solitude import Solitude
@@ -56,7 +56,7 @@ def attempt_at(ledger: MemoryLedger, solitude: Solitude | None = None) -> Attemp
         ledger=ledger,
         node="w@test",
         solitude=solitude or Solitude(),
-        leases=SimpleNamespace(when_lost=lambda tag, action: None),
+        leases=SimpleNamespace(when_lost=lambda tag, action: None, holder="w@test/1"),
     )
     return Attempt(station, "j" * 32, "tag")
 
@@ -88,9 +88,10 @@ def test_a_cancelled_take_ends_the_job_as_cancelled(attempt, ledger):
     assert ledger.changes == [(JobState.CANCELLED, {})]
 
 
-def test_a_closing_worker_gives_the_message_back(attempt, ledger):
+@pytest.mark.parametrize("error", [EngineClosed("closing"), ClaimLost("somebody else's")])
+def test_who_may_not_go_on_gives_the_message_back(attempt, ledger, error):
     with pytest.raises(Reject) as rejected, attempt:
-        raise EngineClosed("closing")
+        raise error
 
     assert rejected.value.requeue
     assert ledger.changes == [(JobState.QUEUED, {})]
