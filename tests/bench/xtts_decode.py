@@ -11,9 +11,8 @@ on a model of middle size. A section that fails says so, and the others go on.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench import xtts_proofs, xtts_speeds
+from tests.bench.sections import Sections
 from tests.bench.xtts_rows import DTYPES
 from worker.engine.xtts.attention import has_triton
 
@@ -42,9 +42,11 @@ def main(arguments: Sequence[str]) -> int:
     print(f"torch {torch.__version__}, {_name(device)}")
     sections = _gpu_sections(device, options) if device.type == "cuda" else _cpu_sections()
     chosen = {title: work for title, work in sections.items() if options.only in title}
-    failed = [title for title, work in chosen.items() if not _succeeds(title, work)]
-    print(f"\nfailed: {', '.join(failed) or 'none'}")
-    return bool(failed)
+    ran = Sections(math.inf)
+    for title, work in chosen.items():
+        ran.run(title, work)
+    ran.show()
+    return bool(ran.failed)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -85,21 +87,6 @@ def _cpu_sections() -> dict[str, Section]:
     from tests.bench.xtts_stock import against_stock
 
     return {"16 rows against stock coqui-tts, one by one": against_stock}
-
-
-def _succeeds(title: str, work: Section) -> bool:
-    print(f"\n== {title}", flush=True)
-    start_s = time.perf_counter()
-    try:
-        succeeds = work()
-    except Exception:  # noqa: BLE001 - the end of one section is not that of the others
-        traceback.print_exc(file=sys.stdout)
-        succeeds = False
-    took_s = time.perf_counter() - start_s
-    print(f"   {'ok' if succeeds else 'FAILED'}, {took_s:.1f} s", flush=True)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return succeeds
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ its own; the file is in the page cache, the imports are done. `--rival` lets coq
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import re
 import tempfile
@@ -22,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Text ids of the published vocabulary.
-TEXT_IDS = 6681
+from tests.bench.xtts_published import fresh_model, write_description
 
 
 @dataclass(frozen=True)
@@ -38,37 +36,9 @@ class Loading:
 def write(directory: Path) -> None:
     """Write a checkpoint of the published sizes."""
     import torch
-    from TTS.tts.models.xtts import Xtts
 
-    ids = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 261, "a": TEXT_IDS - 1}
-    fields = {"added_tokens": [], "model": {"type": "BPE", "vocab": ids, "merges": []}}
-    (directory / "vocab.json").write_text(json.dumps(fields))
-    config = configuration()
-    config.save_json(directory / "config.json")
-    config.model_args.gpt_start_text_token = ids["[START]"]
-    config.model_args.gpt_stop_text_token = ids["[STOP]"]
-    torch.save({"model": Xtts(config).state_dict()}, directory / "model.pth")
-
-
-def configuration() -> Any:
-    """Return the published configuration."""
-    from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
-
-    return XttsConfig(
-        model_args=XttsArgs(
-            gpt_layers=30,
-            gpt_n_model_channels=1024,
-            gpt_n_heads=16,
-            gpt_num_audio_tokens=1026,
-            gpt_start_audio_token=1024,
-            gpt_stop_audio_token=1025,
-            gpt_max_audio_tokens=605,
-            gpt_max_text_tokens=402,
-            gpt_number_text_tokens=TEXT_IDS,
-            gpt_use_perceiver_resampler=True,
-            gpt_code_stride_len=1024,
-        )
-    )
+    write_description(directory)
+    torch.save({"model": fresh_model().state_dict()}, directory / "model.pth")
 
 
 def load_ours(directory: Path) -> Loading:

@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,7 @@ from worker.engine.xtts.vocoder_weights import (
     Stage,
     VocoderWeights,
 )
+from worker.engine.xtts.weights import GptWeights
 from worker.engine.xtts.window_batch import WindowBatch
 
 SAMPLE_RATE_HZ: Final = 24000
@@ -121,16 +123,30 @@ def time_vocoder(
     print(f"   {shape}: {took_ms:8.2f} ms, {speed:7.0f} x, made in {built_s:.1f} s", flush=True)
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Of the two networks, on the GPU; `gpt` has the dtype that is measured."""
+
+    gpt: GptWeights
+    vocoder: VocoderWeights
+
+    @classmethod
+    def random(cls, gpt_dtype: torch.dtype) -> Weights:
+        """Draw them, in the published shapes."""
+        device = torch.device("cuda")
+        return cls(true_gpt(device, gpt_dtype), random_vocoder(device))
+
+
 class Pipeline:
     """Decoder and vocoder as the engine has them, and prompts without end."""
 
-    def __init__(self, gpt_dtype: torch.dtype, slots: int, *, invariant: bool = True) -> None:
-        device = torch.device("cuda")
-        self.gpt = true_gpt(device, gpt_dtype)
+    def __init__(self, weights: Weights, slots: int, *, invariant: bool = True) -> None:
+        self.gpt = weights.gpt
+        device = self.gpt.device
         self.decoder = Decoder(self.gpt, slots, invariant=invariant)
-        fast = gpt_dtype != torch.float32
+        fast = self.gpt.dtype != torch.float32
         self.vocoder = Vocoder(
-            random_vocoder(device),
+            weights.vocoder,
             dtype=torch.float16 if fast else torch.float32,
             rows=None,
             graphs=True,
@@ -174,10 +190,10 @@ class Pipeline:
         return self._speakers[number % _VOICES]
 
 
-def time_engine(gpt_dtype: torch.dtype, slots: int, burst: int, *, invariant: bool) -> None:
-    """Print the speed of decoder and vocoder together, with all slots kept busy."""
+def time_engine(weights: Weights, slots: int, burst: int = BURST, *, invariant: bool) -> float:
+    """Print and return the speed of decoder and vocoder together, with all slots kept busy."""
     torch.cuda.reset_peak_memory_stats()
-    pipeline = Pipeline(gpt_dtype, slots, invariant=invariant)
+    pipeline = Pipeline(weights, slots, invariant=invariant)
     lengths, numbers = random.Random(1), count()
 
     def joined(free: Sequence[int]) -> None:
@@ -199,12 +215,13 @@ def time_engine(gpt_dtype: torch.dtype, slots: int, burst: int, *, invariant: bo
     audio_s, took_s = speak(_TIMED_S)
     held_gib = torch.cuda.max_memory_allocated() / 2**30
     print(f"   {slots:4} slots: {audio_s / took_s:7.0f} x   {held_gib:.1f} GiB", flush=True)
+    return audio_s / took_s
 
 
-def time_lone(gpt_dtype: torch.dtype) -> None:
+def time_lone(weights: Weights) -> None:
     """Print how long a chunk of 5 s takes that is alone, from its ids to samples on the host."""
     for slots, invariant in ((1, True), (256, False), (256, True)):
-        pipeline = Pipeline(gpt_dtype, slots, invariant=invariant)
+        pipeline = Pipeline(weights, slots, invariant=invariant)
         took_ms = []
         for number in range(12):
             start_s = time.perf_counter()
@@ -220,9 +237,9 @@ def time_lone(gpt_dtype: torch.dtype) -> None:
         torch.cuda.empty_cache()
 
 
-def prove_invariance(gpt_dtype: torch.dtype, slots: int) -> bool:
+def prove_invariance(weights: Weights, slots: int) -> bool:
     """Samples of rows that are alone and of the same rows among others, bit for bit."""
-    pipeline = Pipeline(gpt_dtype, slots)
+    pipeline = Pipeline(weights, slots)
     watched = {slot: (1000 + slot, 60 + 41 * place) for place, slot in enumerate((0, 7, slots - 1))}
 
     def spoken(rows: list[tuple[int, int, int]]) -> dict[int, Samples]:
@@ -239,7 +256,7 @@ def prove_invariance(gpt_dtype: torch.dtype, slots: int) -> bool:
         np.array_equal(one, among[number])
         for one, (number, _) in zip(alone, watched.values(), strict=True)
     ]
-    print(f"   {slots} slots, {gpt_dtype}: {sum(equal)} of {len(equal)} equal bit for bit")
+    print(f"   {slots} slots, {weights.gpt.dtype}: {sum(equal)} of {len(equal)} equal bit for bit")
     return all(equal)
 
 
@@ -251,23 +268,24 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--burst", type=int, default=BURST, help="steps between two looks")
     options = parser.parse_args(arguments)
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
-    weights = random_vocoder(torch.device("cuda"))
+    vocoder = random_vocoder(torch.device("cuda"))
     for name, triton in (("fp32", False), ("fp32", True), ("fp16", False), ("fp16", True)):
         how = "fused" if triton else "as it is"
         print(f"\nvocoder alone, {name}, channels last, {how}, recorded")
         for width, rows in ROWS.items():
-            time_vocoder(weights, DTYPES[name], rows, width, triton=triton)
+            time_vocoder(vocoder, DTYPES[name], rows, width, triton=triton)
     print("\nrows alone and among others, samples on the host")
     for name in ("fp32", options.dtype):
-        prove_invariance(DTYPES[name], 256)
+        prove_invariance(Weights.random(DTYPES[name]), 256)
         gc.collect()
+    weights = Weights.random(DTYPES[options.dtype])
     print(f"\na lone chunk of 5 s, ids to samples on the host, GPT {options.dtype}")
-    time_lone(DTYPES[options.dtype])
+    time_lone(weights)
     print(f"\ntext ids to samples on the host, GPT {options.dtype}, vocoder fp16")
     for invariant in (True, False):
         print(f"   {'invariant' if invariant else 'latency'} mode")
         for slots in options.slots:
-            time_engine(DTYPES[options.dtype], slots, options.burst, invariant=invariant)
+            time_engine(weights, slots, options.burst, invariant=invariant)
             gc.collect()
             torch.cuda.empty_cache()
 

@@ -10,11 +10,16 @@ from torch import Tensor
 from worker.engine.xtts.prompt import Prompt
 
 
-def spoken_by_coqui(model: Any, prompt: Prompt) -> tuple[Tensor, Tensor]:
-    """The ids [L] and latents [L, D] that `Xtts.inference` has on its way."""
+def spoken_by_coqui(
+    model: Any, prompt: Prompt, voice: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The ids [L] and latents [L, D] that `Xtts.inference` has on its way.
+
+    `voice` takes the place of the prompt's, where the model has another precision.
+    """
     sampling = prompt.sampling
-    ids = torch.tensor([list(prompt.text_ids)], dtype=torch.int32)
-    voice = prompt.conditioning[None]
+    voice = (prompt.conditioning if voice is None else voice)[None]
+    ids = torch.tensor([list(prompt.text_ids)], dtype=torch.int32, device=voice.device)
     limit = {} if prompt.max_codes is None else {"max_new_tokens": prompt.max_codes}
     with torch.no_grad():
         codes = model.gpt.generate(
@@ -33,9 +38,9 @@ def spoken_by_coqui(model: Any, prompt: Prompt) -> tuple[Tensor, Tensor]:
         )
         latents = model.gpt(
             ids,
-            torch.tensor([ids.shape[1]]),
+            torch.tensor([ids.shape[1]], device=voice.device),
             codes,
-            torch.tensor([codes.shape[1] * model.gpt.code_stride_len]),
+            torch.tensor([codes.shape[1] * model.gpt.code_stride_len], device=voice.device),
             cond_latents=voice,
             return_attentions=False,
             return_latent=True,
