@@ -13,6 +13,7 @@ from .queues import (
     CATALOGUE_KEY,
     PREFIX,
     QUEUE_OF,
+    REPLICATION_KEY,
     changes_channel,
     idempotency_key,
     job_key,
@@ -50,7 +51,7 @@ _PRODUCER_COMMANDS: Final = (
     # Rows, and the scripts that change them.
     *("hset", "hget", "hgetall", "hexists", "hdel", "hincrby", "hmget", "del", "expire", "persist"),
     *("zadd", "zrem", "zremrangebyscore", "zrange", "zrevrange", "zcard", "zrandmember"),
-    *("get", "set", "eval", "evalsha", "script|load", "script|exists", "wait"),
+    *("get", "set", "eval", "evalsha", "script|load", "script|exists", "wait", "exists"),
     # Messages and changes.
     *("lpush", "llen", "sadd", "smembers", "multi", "exec", "publish", "subscribe", "unsubscribe"),
 )
@@ -85,6 +86,7 @@ _KEYS: Final[dict[Role, tuple[str, ...]]] = {
         *(f"~{queue}*" for queue in QUEUE_OF.values()),
         *(f"~{key}" for key in _BINDINGS),
         f"%R~{CATALOGUE_KEY}",
+        f"%W~{REPLICATION_KEY}",
     ),
     Role.WORKER: (f"~{PREFIX}:*", "~speech.*", "~unacked*", "~_kombu.*", "~*.celery.pidbox*"),
     Role.MONITOR: (*(f"~{key}" for key in _REPLIES), f"%R~{PREFIX}:*", "%R~speech.*"),

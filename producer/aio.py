@@ -80,7 +80,7 @@ class AsyncVoiceFarm:
 
     @cached_property
     def _redis(self) -> Redis:
-        return Redis.from_url(self._farm.broker.url, decode_responses=True)
+        return self._farm.broker.address.asyncio_client(decode_responses=True)
 
     async def submit(self, text: str | SpeechJob | None = None, /, **fields: Any) -> AsyncJob:
         """Queue one text and return its job, as `VoiceFarm.submit` does."""

@@ -7,20 +7,22 @@ installs itself: `FarmCelery` does none of that, here and in our own workers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from celery import Celery
-from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from .acknowledgement import confirm
+from .address import Address
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
 from .errors import BrokerRefused, BrokerUnavailable, SettingsError, VoicefarmError
@@ -28,6 +30,9 @@ from .job import AnyJob, SpeechJob
 from .queues import QUEUE_OF, SYNTHESIZE, Priority
 from .refusals import broker_error
 from .text import shorten
+
+if TYPE_CHECKING:
+    from .transport import Connection
 
 #: How long a connection may take before the broker counts as unreachable.
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -43,6 +48,9 @@ TRANSPORT_OPTIONS: Final[dict[str, Any]] = {
 
 #: What `ssl_cert_reqs` may be, as redis and as Python's `ssl` spell it.
 _PROOF: Final = ("required", "cert_required")
+
+#: A password behind the question mark, where redis looks for one too.
+_SECRET_IN_QUERY: Final = re.compile(r"([?&][^=&]*password=)[^&#]*", re.IGNORECASE)
 
 #: What would have `ssl_check_hostname` take anybody's certificate, as redis and kombu read it.
 _NO: Final = ("false", "f", "no", "n", "0", "off", "")
@@ -72,13 +80,12 @@ class FarmCelery(Celery):  # type: ignore[misc]
     amqp_cls = "producer.transport:AMQP"
 
     def __init__(self, main: str, url: str, **options: Any) -> None:
-        self.farm_url = url
+        self.farm_address = Address.of(url)
         super().__init__(main, set_as_current=False, fixups=[], changes=_CONFIGURATION, **options)
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; the environment has no say."""
-        connection: Connection = super().connection_for_read(url or self.farm_url, **options)
-        return connection
+        return self._ours(super().connection_for_read, url, options)
 
     def connection(self, hostname: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; Flower asks for it this way."""
@@ -86,16 +93,32 @@ class FarmCelery(Celery):  # type: ignore[misc]
 
     def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection to our broker; the environment has no say."""
-        connection: Connection = super().connection_for_write(url or self.farm_url, **options)
+        return self._ours(super().connection_for_write, url, options)
+
+    def _ours(self, connect: Any, url: str | None, options: dict[str, Any]) -> Connection:
+        connection: Connection = connect(url or self.farm_address.celery_url, **options)
+        connection.farm_address = self.farm_address
         return connection
 
 
 class Broker:
     """One farm's Redis: rows through `redis`, messages through `celery`. Thread-safe."""
 
-    def __init__(self, url: str, *, retries: int = 1, answer_limit_s: float | None = None) -> None:
-        """An answer of Redis is waited for `answer_limit_s`; None is its client's default."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        retries: int = 1,
+        answer_limit_s: float | None = None,
+        min_replicas: int = 1,
+    ) -> None:
+        """An answer of Redis is waited for `answer_limit_s`; None is its client's default.
+
+        `min_replicas` counts where Sentinels name the broker.
+        """
         self.url = url
+        self.address = Address.of(url)
+        self.min_replicas = min_replicas if self.address.replicated else 0
         self._retries = retries
         limit = {} if answer_limit_s is None else {"socket_timeout": answer_limit_s}
         self._limit: dict[str, Any] = limit
@@ -103,13 +126,12 @@ class Broker:
     @classmethod
     def of(cls, settings: ProducerSettings) -> Broker:
         """Return the broker that the settings name, else the embedded one of their home."""
-        return cls(broker_url(settings))
+        return cls(broker_url(settings), min_replicas=settings.min_replicas)
 
     @cached_property
     def redis(self) -> redis.Redis:
         """A client for the farm's own keys, with text in and out."""
-        return redis.Redis.from_url(
-            self.url,
+        return self.address.client(
             decode_responses=True,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_keepalive=True,
@@ -159,6 +181,15 @@ class Broker:
                 # Inside a host's task the job is no child of that task.
                 add_to_parent=False,
             )
+
+    def confirm(self, job_ids: Sequence[str]) -> None:
+        """Wait until as many replicas as are wanted have these jobs.
+
+        Raises `Unacknowledged` if they do not in time, or if the jobs are not there any more.
+        """
+        if self.min_replicas and job_ids:
+            with self.reachable():
+                confirm(self.redis, job_ids, self.min_replicas, mask(self.url))
 
     def ask_workers(self, command: str, timeout_s: float) -> dict[str, Any]:
         """Return each worker's answer to an inspect command, by node name."""
@@ -235,10 +266,10 @@ def verified(url: str) -> str:
 
 
 def mask(url: str) -> str:
-    """Return `url` without its password."""
-    parts = urlsplit(url)
+    """Return `url` without its passwords."""
+    parts = urlsplit(_SECRET_IN_QUERY.sub(r"\1***", url))
     if parts.password is None:
-        return url
+        return urlunsplit(parts)
     _, _, address = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
 

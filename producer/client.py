@@ -191,6 +191,7 @@ class VoiceFarm:
             known = self.ledger.create(job_id, job, time.time(), idempotency_key or "")
         if known == job_id:
             self.broker.send([(job_id, job)])
+        self.broker.confirm([known])
         return Job(self, known)
 
     def submit_many(self, items: Iterable[Item], **common: Any) -> list[Job]:
@@ -206,6 +207,7 @@ class VoiceFarm:
             with self.broker.reachable():
                 self.ledger.create_many(batch, time.time())
             self.broker.send(batch)
+            self.broker.confirm([job_id for job_id, _ in batch])
         return [Job(self, job_id) for job_id, _ in checked]
 
     def job(self, job_id: str) -> Job:

@@ -32,6 +32,12 @@ class ProducerSettings(BaseSettings):
     keep_days: float = Field(
         default=30.0, gt=0, description="Days that the ledger remembers an ended job."
     )
+    min_replicas: int = Field(
+        default=1,
+        ge=0,
+        description="Replicas that must have a job before `submit` returns, where Sentinels name "
+        "the broker; 0 waits for none.",
+    )
     hub_url: str = Field(
         default="https://huggingface.co",
         pattern=r"^https?://[^\s@?#]+$",

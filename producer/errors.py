@@ -8,6 +8,7 @@
     - BrokerRefused                             it answers, and does not let this user in
     - BrokerUntrusted                           its certificate does not prove who it is
     - BrokerFull                                it has no memory left
+    - Unacknowledged                            no replica has the job yet, it may get lost
   + NoWorker                                    nobody is listening
   + JobNotFound           (also a LookupError)
   + JobFailed                                   the job ended as `failed`
@@ -106,6 +107,20 @@ class BrokerFull(BrokerUnavailable):
         "the broker at {url} has no memory left ({cause}); nothing of this was queued. Submit "
         "again when jobs have ended, or raise its maxmemory."
     )
+
+
+class Unacknowledged(BrokerUnavailable):
+    """Jobs were queued, and may be lost if the master is: no replica has confirmed them."""
+
+    _sentence = (
+        "the broker at {url} did not make sure of the job ({cause}): it may run, or get lost. "
+        "Submitting again with the same idempotency key is safe. VOICEFARM_MIN_REPLICAS=0 waits "
+        "for no replica."
+    )
+
+    def __init__(self, masked_url: str, cause: str, job_ids: tuple[str, ...]) -> None:
+        super().__init__(masked_url, cause)
+        self.job_ids = job_ids
 
 
 class NoWorker(VoicefarmError):

@@ -33,6 +33,9 @@ _CHANGES: Final = f"{PREFIX}:changes"
 #: Hash: one field an engine, its value what that engine can say (JSON).
 CATALOGUE_KEY: Final = f"{PREFIX}:catalogue"
 
+#: String: when a client last waited for replicas.
+REPLICATION_KEY: Final = f"{PREFIX}:replication"
+
 #: List of messages on our queues that are not ours, newest first, bounded.
 STRANGERS_KEY: Final = f"{PREFIX}:strangers"
 

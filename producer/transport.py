@@ -1,5 +1,6 @@
-"""kombu's Redis transport with one client a channel, in place of one a command.
+"""kombu's Redis transport, on one server or on the master that Sentinels name.
 
+It has one client a channel, in place of one a command.
 A new client fills a table of some hundred response callbacks, and a job takes four of them:
 a fifth of the interpreter's time of a worker with nothing else to do (measured, kombu 5.7
 with redis 8.1).
@@ -7,7 +8,8 @@ with redis 8.1).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from celery.app import amqp
 from kombu.connection import Connection as KombuConnection
@@ -15,8 +17,11 @@ from kombu.connection import ConnectionPool as KombuPool
 from kombu.connection import PooledConnection as KombuPooledConnection
 from kombu.transport.redis import Channel as KombuChannel
 from kombu.transport.redis import QoS as KombuQoS
+from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
+from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
 
+from .address import Address, SentinelAddress
 from .queues import QUEUE_OF
 
 
@@ -33,7 +38,7 @@ class QoS(KombuQoS):
 class Channel(KombuChannel):
     """Keeps the client of its pool: any thread may use it, each command takes a connection."""
 
-    QoS = QoS
+    QoS: type[KombuQoS] = QoS
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
@@ -45,30 +50,65 @@ class Channel(KombuChannel):
         return self._kept
 
 
+class SentinelChannel(Channel, KombuSentinelChannel):
+    """The same on the master; kombu's own asks no second Sentinel without a list in the URL."""
+
+    def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
+        address = self.connection.client.farm_address
+        if not isinstance(address, SentinelAddress):
+            return super()._sentinel_managed_pool(asynchronous)  # type: ignore[no-untyped-call]
+        options = self._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        for name in ("host", "port"):
+            options.pop(name, None)
+        sentinel = address.sentinel(**options)
+        # kombu closes them with the channel.
+        if asynchronous:
+            self._async_sentinel_manager = sentinel
+        else:
+            self._sentinel_manager = sentinel
+        return sentinel.master_for(address.master).connection_pool
+
+
 class Transport(KombuTransport):
     """Makes our channels."""
 
     Channel = Channel
 
 
-class FarmTransport(KombuConnection):
-    """Takes our transport where kombu would take its own for Redis."""
+class SentinelTransport(KombuSentinelTransport):
+    """Makes our channels on the master."""
 
-    farm_transport: type[KombuTransport] = Transport
+    Channel = SentinelChannel
+
+
+#: Ours, by kombu's that they stand for.
+Transports = Mapping[type[KombuTransport], type[KombuTransport]]
+
+_OURS: Final[Transports] = {
+    KombuTransport: Transport,
+    KombuSentinelTransport: SentinelTransport,
+}
+
+
+class FarmTransport(KombuConnection):
+    """Takes our transports where kombu would take its own for Redis."""
+
+    farm_transports: Transports = _OURS
+    #: What the URL does not tell; the app sets it.
+    farm_address: Address | None = None
 
     def get_transport_cls(self) -> Any:
         """Return the class of the transport."""
         chosen = super().get_transport_cls()  # type: ignore[no-untyped-call]
-        return self.farm_transport if chosen is KombuTransport else chosen
+        return self.farm_transports.get(chosen, chosen)
 
 
 class PooledConnection(FarmTransport, KombuPooledConnection):
     """A connection of a pool; kombu would make its own here."""
 
-    def __init__(
-        self, pool: FarmPool, farm_transport: type[KombuTransport], **options: Any
-    ) -> None:
-        self.farm_transport = farm_transport
+    def __init__(self, pool: FarmPool, like: FarmTransport, **options: Any) -> None:
+        self.farm_transports = like.farm_transports
+        self.farm_address = like.farm_address
         super().__init__(pool, **options)  # type: ignore[no-untyped-call]
 
 
@@ -78,11 +118,17 @@ class FarmPool(KombuPool):
     def new(self) -> PooledConnection:
         """Return one more connection."""
         options = dict(self.connection._info(resolve=False))
-        return PooledConnection(self, self.connection.farm_transport, **options)
+        return PooledConnection(self, self.connection, **options)
 
 
 class Connection(FarmTransport):
-    """Connects by our transport, also from pools."""
+    """Connects by our transports, also from pools."""
+
+    def clone(self, **options: Any) -> Connection:
+        """Return another one like it."""
+        cloned: Connection = super().clone(**options)  # type: ignore[no-untyped-call]
+        cloned.farm_address = self.farm_address
+        return cloned
 
     def Pool(self, limit: int | None = None, **options: Any) -> FarmPool:  # noqa: N802  kombu's name
         """Return a pool of connections like this one."""

@@ -7,9 +7,11 @@ again what no lease was renewed for.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kombu.transport import virtual
+from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
+from kombu.transport.redis import Transport as KombuTransport
 
 from producer import transport
 
@@ -52,16 +54,34 @@ class Channel(transport.Channel):
     QoS = QoS
 
 
+class SentinelChannel(transport.SentinelChannel):
+    """The same on the master that Sentinels name."""
+
+    QoS = QoS
+
+
 class Transport(transport.Transport):
     """Makes our channels."""
 
     Channel = Channel
 
 
-class Connection(transport.Connection):
-    """Connects by our transport."""
+class SentinelTransport(transport.SentinelTransport):
+    """Makes our channels on the master."""
 
-    farm_transport = Transport
+    Channel = SentinelChannel
+
+
+_OURS: Final[transport.Transports] = {
+    KombuTransport: Transport,
+    KombuSentinelTransport: SentinelTransport,
+}
+
+
+class Connection(transport.Connection):
+    """Connects by our transports."""
+
+    farm_transports = _OURS
 
 
 class AMQP(transport.AMQP):

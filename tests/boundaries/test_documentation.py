@@ -25,6 +25,7 @@ from producer.published import XTTS_V2
 from producer.queues import (
     CATALOGUE_KEY,
     LEASES_KEY,
+    REPLICATION_KEY,
     STRANGERS_KEY,
     changes_channel,
     idempotency_key,
@@ -180,6 +181,7 @@ def test_every_state_stands_in_the_table_with_what_may_follow(state):
             take_claim_key("<content key>"),
             CATALOGUE_KEY,
             LEASES_KEY,
+            REPLICATION_KEY,
             STRANGERS_KEY,
             changes_channel("<id>"),
         ),

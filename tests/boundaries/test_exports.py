@@ -12,7 +12,7 @@ def test_exactly_these_names_are_exported():
             *("SpeechJob", "ConvertJob", "OutputSpec", "RvcSettings", "Priority"),
             *("JobState", "Reason", "Progress", "SpeechResult"),
             *("VoicefarmError", "InvalidJob", "UnsupportedSchema", "SettingsError"),
-            *("BrokerRefused", "BrokerUntrusted", "BrokerFull"),
+            *("BrokerRefused", "BrokerUntrusted", "BrokerFull", "Unacknowledged"),
             *("BrokerUnavailable", "NoWorker", "JobNotFound", "JobFailed", "JobCancelled"),
             *("WaitTimeout", "VolumeUnavailable", "EmbeddedBrokerFailed", "__version__"),
         ]

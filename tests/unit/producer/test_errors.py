@@ -16,6 +16,7 @@ EXAMPLES = [
     errors.BrokerRefused("redis://***@host", "WRONGPASS"),
     errors.BrokerUntrusted("rediss://***@host", "self-signed certificate"),
     errors.BrokerFull("redis://***@host", "OOM"),
+    errors.Unacknowledged("sentinel://***@host", "0 of 1 replicas", ("a" * 32,)),
     errors.NoWorker("speech.batch"),
     errors.JobNotFound("a" * 32),
     errors.JobFailed("a" * 32, "volume_full", "no space left"),
