@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from producer.job import AnyJob
+from producer.job import AnyJob, SpeechJob
 from producer.queues import SYNTHESIZE
 from worker.attempt import Attempt
+from worker.engine.model import ModelOffer
 from worker.rendition import render
 from worker.speech import SpeechPlan, plan_speech
 from worker.station import Station
@@ -27,8 +28,14 @@ def synthesize(self: Any, job_id: str) -> None:
     tag = self.request.properties["delivery_tag"]
     with Attempt(station, job_id, tag) as attempt:
         job = attempt.start()
-        plan = plan_speech(attempt.id, job, station.engine.offer())
+        plan = plan_speech(attempt.id, job, offered(station, attempt, job))
         attempt.done(obtain(station, attempt, job, plan))
+
+
+def offered(station: Station, attempt: Attempt, job: AnyJob) -> ModelOffer:
+    """Return what can be spoken here, a voice that has just been added included."""
+    voice = job.voice if isinstance(job, SpeechJob) else ""
+    return station.announcer.offer_with(voice, until=lambda: attempt.cancelled)
 
 
 def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: SpeechPlan) -> Entry:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from producer.cli.voices import CONSENT
 from producer.volumes import Volumes
@@ -20,13 +20,10 @@ from .config import WorkerSettings
 from .engine.names import check_name
 from .engine.xtts.errors import BadSample
 from .engine.xtts.files import missing_files
-from .engine.xtts.library import KeptVoice, SampleCard, VoiceCard, VoiceLibrary
+from .engine.xtts.library import KeptVoice, Maker, SampleCard, VoiceCard, VoiceLibrary
 from .engine.xtts.sample import Sample, read_sample
 from .engine.xtts.sample_check import Verdict, faults_together, judge
 from .errors import UnfitRecordings, WorkerError
-
-if TYPE_CHECKING:
-    from .engine.xtts.conditioning import Hearing
 
 #: Seconds of a recording that the published model hears at most.
 HEARD_S: Final = 30
@@ -85,19 +82,15 @@ def add_voice(settings: WorkerSettings, name: str, files: Sequence[Path]) -> Voi
 def _kept(
     settings: WorkerSettings, name: str, samples: Sequence[Sample], directory: Path
 ) -> VoiceCard:
-    from .engine.xtts.checkpoint import revision_of
-    from .engine.xtts.conditioning import Conditioning, Hearing
-    from .engine.xtts.config import XttsConfig
-    from .engine.xtts.files import CONFIG_FILE
+    from .engine.xtts.conditioning import Conditioning, maker_of
 
-    hearing = Hearing.of(XttsConfig.read(directory / CONFIG_FILE))
+    maker = maker_of(directory)
     voice = Conditioning.read(directory).voice(samples)
-    model = revision_of(directory)
     card = VoiceCard(
         name=name,
-        key=_key(samples, hearing, model),
-        model=model,
-        settings=hearing.facts(),
+        key=_key(samples, maker),
+        model=maker.model,
+        settings=dict(maker.settings),
         samples=tuple(SampleCard.of(sample) for sample in samples),
         consent=CONSENT,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,11 +99,11 @@ def _kept(
     return card
 
 
-def _key(samples: Sequence[Sample], hearing: Hearing, model: str) -> str:
+def _key(samples: Sequence[Sample], maker: Maker) -> str:
     """Return the hash of all that decides a voice."""
     facts: Mapping[str, object] = {
         "samples": [sample.sha256 for sample in samples],
-        "settings": hearing.facts(),
-        "model": model,
+        "settings": dict(maker.settings),
+        "model": maker.model,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -54,6 +54,7 @@ def plan_speech(attempt_id: str, job: AnyJob, offer: ModelOffer) -> SpeechPlan:
             seed=seed_of(take) if job.seed is None else job.seed,
             parameters=_parameters(job),
             interactive=job.priority is Priority.INTERACTIVE,
+            voice_revision=voice.revision,
         )
         for place, (text, take) in enumerate(zip(texts, takes, strict=True))
     )

@@ -14,17 +14,15 @@ from celery.utils.log import get_logger
 from producer.broker import Broker, broker_url
 from producer.errors import VoicefarmError
 from producer.ledger import Ledger
-from producer.queues import CATALOGUE_KEY
 from producer.version import VERSION
-from producer.voices import Offer, Voice
 from producer.volumes import Volumes
 
 from .admission import Admission
+from .announcer import Announcer
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
 from .durability import GroupCommit, sync_of
 from .engine.errors import EngineError
-from .engine.model import ModelOffer
 from .engine_choice import make_engine
 from .errors import WorkerError
 from .lease import Leases
@@ -71,6 +69,7 @@ class Station:
             self.claims = Claims(self.broker.redis)
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
+        self.announcer = Announcer(self.broker.redis, self.engine)
         self.admission = Admission(self._room)
         self.solitude = Solitude(self._wake)
         self.on_room: Callable[[], None] = lambda: None
@@ -125,6 +124,7 @@ class Station:
             self._telling.close()
         self.reconciler.close()
         self.leases.close()
+        self.announcer.close()
         self.engine.close()
         self.durability.close()
         self.broker.close()
@@ -153,7 +153,7 @@ class Station:
             self._break(detail)
             return
         if phase == Readiness.READY:
-            self._announce(self.engine.offer())
+            self.announcer.announce()
         if phase in tuple(Readiness) and self.readiness.enter(
             Readiness(phase), time.time(), detail
         ):
@@ -164,16 +164,3 @@ class Station:
         self.readiness.enter(Readiness.BROKEN, time.time(), detail)
         self.on_broken(detail)
         self.on_room()
-
-    def _announce(self, offer: ModelOffer) -> None:
-        """Tell clients what can be spoken here, so that they refuse the rest themselves."""
-        announced = Offer(
-            engine=offer.engine,
-            revision=offer.revision,
-            languages=offer.languages,
-            voices=tuple(
-                Voice(name=voice.name, revision=voice.revision, engine=offer.engine)
-                for voice in offer.voices
-            ),
-        )
-        self.broker.redis.hset(CATALOGUE_KEY, offer.engine, announced.model_dump_json())

@@ -40,7 +40,7 @@ def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
 
         card = add_voice(WorkerSettings.load(), name, files)
     output.data(card.model_dump(mode="json"), f"{card.name} {card.key[:12]}")
-    output.note("workers that run already offer it after a restart")
+    output.note("workers that run already offer it within seconds")
     return ExitCode.GOOD
 
 

@@ -164,6 +164,9 @@ class Watch:
                 host.kill(detail)
 
     def _open(self, offer: ModelOffer) -> None:
+        if self._lifecycle.phase is Phase.READY:
+            self._lifecycle.renew(offer)
+            return
         self._load_deaths = 0
         if self._lifecycle.offer is None:
             reserve = reserve_of(offer.slots, self._terms.spec.interactive_share)

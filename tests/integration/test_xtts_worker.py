@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
-from producer import InvalidJob
-from tests.conftest import missing
+from producer import InvalidJob, VoiceFarm
+from tests.conftest import eventually, missing
 
 pytestmark = pytest.mark.service
 
@@ -57,3 +58,45 @@ def test_jobs_become_files_and_one_that_cannot_be_spoken_fails_alone(models, sta
     assert facts["state"] == "ready"
     assert facts["revision"].startswith("xtts-")
     assert facts["engine"] == "xtts"
+
+
+def test_a_voice_is_offered_changed_and_withdrawn_while_the_worker_runs(
+    models, start_worker, farm, tmp_path
+):
+    start_worker(engine="xtts", device="cpu")
+    with pytest.raises(InvalidJob, match="no voice 'anna'"):
+        farm.submit("Hello from the farm.", voice="anna")
+
+    add("anna", models, tmp_path, seed=1)
+    eventually(lambda: "anna" in offered(farm))
+    first = farm.submit("Hello from the farm.", voice="anna").result(PATIENCE_S)
+    eventually(lambda: farm.workers(1.0).get("w@test", {}).get("voices") == 4)
+
+    revision = offered(farm)["anna"]
+    add("anna", models, tmp_path, seed=2)
+    eventually(lambda: offered(farm)["anna"] != revision)
+    second = farm.submit("Hello from the farm.", voice="anna").result(PATIENCE_S)
+    assert first.sha256 != second.sha256
+
+    (models / "voices" / "anna.safetensors").unlink()
+    eventually(lambda: "anna" not in offered(farm))
+    with VoiceFarm(farm.broker.url, home=models.parent) as other:
+        assert set(offered(other)) == {"alice", "bob", "default"}
+        with pytest.raises(InvalidJob, match="no voice 'anna'"):
+            other.submit("Hello from the farm.", voice="anna")
+
+
+def offered(farm: VoiceFarm) -> dict[str, str]:
+    """The voices that clients see, with their revisions."""
+    return {voice.name: voice.revision for voice in farm.voices().voices}
+
+
+def add(name: str, models: Path, tmp_path: Path, seed: int) -> None:
+    """Make a voice of noise, as `voices add` does."""
+    from worker.cloning import add_voice
+    from worker.config import WorkerSettings
+
+    recording = tmp_path / f"{seed}.wav"
+    noise = np.random.default_rng(seed).standard_normal(7 * 16000)
+    soundfile.write(recording, (0.3 * noise / abs(noise).max()).astype(np.float32), 16000)
+    add_voice(WorkerSettings.load(home=models.parent), name, [recording])

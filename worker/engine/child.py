@@ -5,7 +5,8 @@ same way, audio through the ring. It ends when the socket does, so it never outl
 process that started it.
 
 Incoming: `start` (an engine's spec), `submit` (a request), `cancel` (an id).
-Outgoing: `phase`, `offer`, `beat` (the step counter), `audio` (a piece of a take), `failed`.
+Outgoing: `phase`, `offer` (again when it has changed), `beat` (the step counter), `audio` (a piece
+of a take), `failed`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .channel import Channel, Message
 from .engine import Engine
 from .errors import EngineError
 from .lifecycle import Phase
+from .model import ModelOffer
 from .registry import EngineSpec, build
 from .request import ChunkRequest, Take
 from .ring import Ring
@@ -49,6 +51,7 @@ class EngineChild:
         self._ring = ring
         self._engine: Engine | None = None
         self._broken = False
+        self._told_offer: ModelOffer | None = None
         # The engine's thread never waits for the parent: the postman does.
         self._post: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
@@ -91,7 +94,7 @@ class EngineChild:
     def _on_phase(self, phase: Phase, detail: str) -> None:
         self._broken = phase is Phase.BROKEN
         if phase is Phase.READY and self._engine is not None:
-            self._tell({"offer": asdict(self._engine.offer())})
+            self._tell_offer(self._engine.offer())
         else:
             self._tell({"phase": phase.value, "detail": detail})
 
@@ -109,7 +112,13 @@ class EngineChild:
     def _beat(self, engine: Engine) -> None:
         while True:
             self._tell({"beat": engine.snapshot()["steps"]})
+            if self._told_offer is not None and engine.offer() is not self._told_offer:
+                self._tell_offer(engine.offer())
             time.sleep(BEAT_S)
+
+    def _tell_offer(self, offer: ModelOffer) -> None:
+        self._told_offer = offer
+        self._tell({"offer": asdict(offer)})
 
     def _tell(self, message: Message) -> None:
         self._post.put(partial(self._channel.send, message))

@@ -17,6 +17,7 @@ from .errors import ChunkFailed, EngineClosed, EngineError, EngineOutOfMemory, T
 from .lifecycle import Facts, Lifecycle, OnPhase, OnRoom, Phase
 from .model import Model, ModelOffer, Outcome
 from .promises import Promises
+from .renewal import start_renewal
 from .request import ChunkRequest, Take
 from .scheduler import Scheduler, reserve_of
 
@@ -162,6 +163,7 @@ class Engine:
         with self._work:
             self._scheduler = Scheduler(slots, reserve_of(slots, self._interactive_share))
         self._lifecycle.open(replace(offer, slots=slots))
+        start_renewal(self._model, self._lifecycle)
 
     def _end(self, error: EngineError) -> None:
         self._lifecycle.end(error)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from enum import StrEnum
 
 from .errors import EngineClosed, EngineError
@@ -46,6 +48,8 @@ class Lifecycle:
         #: Resolves once, with the first offer or with what kept the engine from making one.
         self.ready: Future[ModelOffer] = Future()
         self.ready.set_running_or_notify_cancel()
+        #: Set when nothing comes any more.
+        self.ended = threading.Event()
         self._on_phase = on_phase
         self._on_room = on_room
 
@@ -65,8 +69,13 @@ class Lifecycle:
             self.ready.set_result(offer)
         self.tell_room()
 
+    def renew(self, offer: ModelOffer) -> None:
+        """Offer something else from now on, in as many slots as before."""
+        self.offer = replace(offer, slots=self.known_offer().slots)
+
     def end(self, error: EngineError) -> None:
         """Become closed, or broken by `error`. Nothing comes after this."""
+        self.ended.set()
         closed = isinstance(error, EngineClosed)
         try:
             self.enter(Phase.CLOSED if closed else Phase.BROKEN, str(error))
@@ -92,7 +101,9 @@ class Lifecycle:
     def facts(self) -> Facts:
         """Return the phase and what the offer says of the engine."""
         names = ("engine", "revision", "device", "slots")
-        return {"phase": self.phase.value} | {n: getattr(self.offer, n, None) for n in names}
+        told = {name: getattr(self.offer, name, None) for name in names}
+        voices = len(self.offer.voices) if self.offer else None
+        return {"phase": self.phase.value, **told, "voices": voices}
 
     def refusal(self) -> EngineError | None:
         """Return why no work is taken, None if it is.

@@ -27,6 +27,8 @@ class ChunkRequest:
     parameters: Mapping[str, float | int | None] = field(default_factory=dict)
     #: True if somebody waits for it now.
     interactive: bool = False
+    #: Of the voice as the job began with it, whatever has become of its name; empty is any.
+    voice_revision: str = ""
 
     @property
     def speed(self) -> float:

@@ -43,6 +43,10 @@ def recording(file: Path, seconds: float = 7.0, loudness: float = 0.3, seed: int
     return file
 
 
+def rewrite(file: Path, **changes: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(voices, [str(argument) for argument in arguments])
 
@@ -95,12 +99,29 @@ def test_a_card_says_where_a_voice_comes_from_but_not_which_file(settings, tmp_p
     assert "private-name" not in card.model_dump_json()
 
 
-def test_a_voice_of_another_model_is_left_out(settings, tmp_path):
+@pytest.mark.parametrize("change", ["model", "hearing"])
+def test_a_voice_that_another_model_would_make_otherwise_is_left_out(settings, tmp_path, change):
     add_voice(settings, "anna", [recording(tmp_path / "a.wav")])
-    config = tmp_path / "models" / "xtts" / "config.json"
-    config.write_text(config.read_text() + " ")
+    directory = tmp_path / "models" / "xtts"
+
+    if change == "model":
+        tiny_checkpoint.write_checkpoint(tmp_path / "other", seed=1)
+        (tmp_path / "other" / "model.pth").replace(directory / "model.pth")
+    else:
+        rewrite(directory / "config.json", gpt_cond_len=12)
 
     assert "anna" not in spoken_voices(settings)
+
+
+def test_what_has_no_part_in_a_voice_may_change(settings, tmp_path):
+    add_voice(settings, "anna", [recording(tmp_path / "a.wav")])
+    directory = tmp_path / "models" / "xtts"
+
+    rewrite(directory / "config.json", temperature=0.5, repetition_penalty=3.0)
+    vocabulary = directory / "vocab.json"
+    vocabulary.write_text(vocabulary.read_text() + "\n")
+
+    assert "anna" in spoken_voices(settings)
 
 
 @pytest.mark.parametrize(

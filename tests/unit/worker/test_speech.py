@@ -45,7 +45,8 @@ def test_every_chunk_carries_what_decides_its_sound():
 
     [chunk] = plan_speech("id", job, offer()).chunks
 
-    assert (chunk.voice, chunk.seed, chunk.speed, chunk.interactive) == ("anna", 3, 1.5, False)
+    assert (chunk.voice, chunk.voice_revision) == ("anna", "a1")
+    assert (chunk.seed, chunk.speed, chunk.interactive) == (3, 1.5, False)
 
 
 def test_equal_jobs_have_equal_keys_and_seeds_wherever_and_whoever_asks():

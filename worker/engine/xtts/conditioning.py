@@ -18,11 +18,13 @@ from typing import Any, Final, Self
 import torch
 from torch import Tensor
 
+from ..archive import fingerprint
 from ..errors import CheckpointError, EngineError
 from .checkpoint import load_conditioning
 from .config import XttsConfig
 from .errors import BadSample
 from .files import CONFIG_FILE, MODEL_FILE
+from .library import Maker
 from .sample import Sample
 from .speakers import Speaker
 from .weights import CONDITIONING
@@ -80,6 +82,15 @@ class Hearing:
     def facts(self) -> dict[str, int | bool]:
         """Return them as plain JSON."""
         return asdict(self)
+
+
+def maker_of(directory: Path) -> Maker:
+    """Return what decides, beside the samples, which voices the files in `directory` make.
+
+    Raises `CheckpointError`.
+    """
+    hearing = Hearing.of(XttsConfig.read(directory / CONFIG_FILE))
+    return Maker(fingerprint(directory / MODEL_FILE), hearing.facts())
 
 
 class Conditioning:

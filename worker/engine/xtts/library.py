@@ -2,9 +2,9 @@
 
     models/voices/<name>.safetensors    latents [32, D], embedding [E], a card as metadata
 
-A voice belongs to the model whose networks made it, and is offered by no other. Files are
-written beside their place and renamed, so that a reader sees a whole one or none. A name is
-small letters, digits and hyphens, and so never a path.
+A voice belongs to what made it, a model file and the settings of its hearing, and is offered with
+no other. Files are written beside their place and renamed, so that a reader sees a whole one or
+none. A name is small letters, digits and hyphens, and so never a path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 _CARD: Final = "voicefarm"
 
 _SUFFIX: Final = ".safetensors"
+
+#: Inode, time of change in ns, and size of a file.
+Stamp = tuple[int, int, int]
 
 #: The tensors of a voice.
 _PARTS: Final = ("latents", "embedding")
@@ -68,7 +71,7 @@ class VoiceCard(BaseModel):
     name: str
     #: Hash of the samples, in order, of the settings and of the model.
     key: str
-    #: `archive.fingerprint` of the model that made it.
+    #: See `Maker`, as for `settings`.
     model: str
     settings: dict[str, int | bool]
     samples: tuple[SampleCard, ...]
@@ -76,6 +79,20 @@ class VoiceCard(BaseModel):
     consent: str
     #: ISO 8601, UTC.
     created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What decides a voice beside its samples. The rest of a checkpoint may change."""
+
+    #: `archive.fingerprint` of the model file.
+    model: str
+    #: Of how samples are heard.
+    settings: Mapping[str, int | bool]
+
+    def has_made(self, card: VoiceCard) -> bool:
+        """Tell whether a voice is one of this model."""
+        return (card.model, card.settings) == (self.model, self.settings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,23 +110,36 @@ class VoiceLibrary:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def voices(self, model: str) -> Iterator[KeptVoice]:
-        """Yield the voices that belong to `model`, by name.
+    def stamps(self) -> dict[str, Stamp]:
+        """Return a stamp of every voice's file by its name: another file has another stamp.
 
-        A file that cannot be used is left out and named in the log: it harms nobody else.
+        Raises `OSError` for a directory that cannot be listed.
         """
-        for name, card in self.cards().items():
-            if isinstance(card, CheckpointError):
-                logger.warning("voice %s is left out: %s", name, card)
-            elif card.model != model:
-                logger.warning("voice %s was made with another model and is left out", name)
-            else:
-                try:
-                    voice = self.read(name)
-                except CheckpointError as error:
-                    logger.warning("voice %s is left out: %s", name, error)
-                    continue
-                yield voice
+        found: dict[str, Stamp] = {}
+        try:
+            for file in sorted(self.directory.iterdir()):
+                if file.suffix == _SUFFIX and is_plain(file.stem):
+                    found |= _stamped(file)
+        except FileNotFoundError:
+            # There is no directory.
+            return {}
+        return found
+
+    def voice_of(self, maker: Maker, name: str) -> KeptVoice | None:
+        """Return a voice that can be spoken with, or None if it cannot: the log says why."""
+        try:
+            voice = self.read(name)
+        except CheckpointError as error:
+            logger.warning("voice %s is left out: %s", name, error)
+            return None
+        if not maker.has_made(voice.card):
+            logger.warning(
+                "voice %s is left out: it was made with another model.pth, or with other settings "
+                "of how recordings are heard; add it again",
+                name,
+            )
+            return None
+        return voice
 
     def read(self, name: str) -> KeptVoice:
         """Read one voice. Raises `LibraryError` for a name of none, `CheckpointError`."""
@@ -164,6 +194,14 @@ class VoiceLibrary:
         for file in sorted(self.directory.glob(f"*{_SUFFIX}")):
             if is_plain(file.stem):
                 yield file
+
+
+def _stamped(file: Path) -> dict[str, Stamp]:
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        return {}  # it has just left
+    return {file.stem: (facts.st_ino, facts.st_mtime_ns, facts.st_size)}
 
 
 def read_card(file: Path) -> VoiceCard:

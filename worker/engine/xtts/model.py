@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,14 +15,14 @@ from ..errors import (
     ChunkFailed,
     EngineError,
     EngineOutOfMemory,
-    UnknownVoice,
     UnsupportedLanguage,
 )
-from ..model import ModelOffer, ModelVoice, Outcome
+from ..model import ModelOffer, Outcome
 from ..request import ChunkRequest, Samples, Sound
-from . import tails, voices
+from . import tails
 from .attention import has_triton
 from .checkpoint import XttsCheckpoint, load
+from .conditioning import maker_of
 from .config import XttsConfig
 from .decoder import Decoder
 from .files import VOCABULARY_FILE
@@ -30,9 +30,9 @@ from .library import VoiceLibrary
 from .placement import DeviceName, Placement, Precision
 from .prompt import Prompt
 from .sampling import Sampling
-from .speakers import Speaker
 from .tokens import Tokenizer
 from .vocoder import Utterance, Vocoder
+from .voices import Cast
 from .weights import CONDITIONING
 
 #: How rows share a step: see `Decoder`.
@@ -44,9 +44,6 @@ REVISION: Final = "xtts-1"
 #: Steps between two looks at which rows have ended. An ended row idles for half of them.
 BURST_STEPS: Final = 8
 
-#: Spellings of the languages that people use, beside those of the checkpoint.
-_SPELLINGS: Final = ("en-gb", "en-us", "pt-br", "zh")
-
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
@@ -56,7 +53,7 @@ class _Parts:
     tokenizer: Tokenizer
     decoder: Decoder
     vocoder: Vocoder
-    voices: Mapping[str, Speaker]
+    cast: Cast
     offer: ModelOffer
 
 
@@ -129,7 +126,15 @@ class XttsModel:
 
     def offer(self) -> ModelOffer:
         """Tell what can be asked for."""
-        return self._loaded().offer
+        parts = self._loaded()
+        return replace(parts.offer, voices=parts.cast.offered)
+
+    def renew(self) -> ModelOffer | None:
+        """Look for voices that were added, changed or removed. See `Renewable`."""
+        parts = self._parts
+        if parts is None or not parts.cast.renew():
+            return None
+        return replace(parts.offer, voices=parts.cast.offered)
 
     def check(self, request: ChunkRequest) -> None:
         """Raise for what cannot be spoken, so that no row of a batch ever fails by itself.
@@ -138,8 +143,7 @@ class XttsModel:
         text and for parameters without meaning. The text's ids are remembered.
         """
         parts = self._loaded()
-        if request.voice not in parts.voices:
-            raise UnknownVoice(f"xtts has no voice {request.voice!r}")
+        parts.cast.check(request)
         if request.language not in parts.offer.languages:
             obstacle = parts.tokenizer.obstacle(request.language)
             raise UnsupportedLanguage(f"xtts does not speak {request.language!r}: {obstacle}")
@@ -152,18 +156,19 @@ class XttsModel:
     def prefill(self, rows: Sequence[tuple[int, ChunkRequest]]) -> None:
         """Put checked requests into their slots, or raise `EngineOutOfMemory`."""
         parts = self._loaded()
+        pinned = {slot: parts.cast.pinned(request) for slot, request in rows}
         prompts = [
             Prompt(
                 slot,
                 parts.tokenizer.encode(request.text, request.language),
-                parts.voices[request.voice].latents,
+                parts.cast.speaker(request).latents,
                 _sampling(request, parts.checkpoint.config),
             )
-            for slot, request in rows
+            for slot, request in pinned.items()
         ]
         with _out_of_memory():
             parts.decoder.prefill(prompts)
-        self._rows.update(rows)
+        self._rows.update(pinned)
 
     def decode(self) -> Sequence[int]:
         """Advance every row by a burst of steps; return the slots that are known to have ended."""
@@ -179,7 +184,7 @@ class XttsModel:
         for slot in slots:
             request = self._rows[slot]
             latents = parts.decoder.latents(slot)
-            utterance = Utterance(latents, parts.voices[request.voice], request.speed)
+            utterance = Utterance(latents, parts.cast.speaker(request), request.speed)
             try:
                 with _out_of_memory():
                     parts.vocoder.begin(request.id, utterance, urgent=request.interactive)
@@ -215,10 +220,7 @@ class XttsModel:
         # First, as it is what may be missing and costs no memory.
         tokenizer = Tokenizer(self._directory / VOCABULARY_FILE, checkpoint.gpt.max_text_ids)
         slots = self._slots or place.slots(checkpoint.gpt)
-        kept: dict[str, Speaker] = {}
-        if self._library is not None:
-            kept = voices.kept_by_name(self._library, checkpoint.revision, place.device)
-        named = voices.by_name(checkpoint.speakers, kept)
+        maker = maker_of(self._directory)
         return _Parts(
             checkpoint=checkpoint,
             tokenizer=tokenizer,
@@ -232,15 +234,15 @@ class XttsModel:
                 triton=has_triton(place.device),
                 invariant=self._mode == "invariant",
             ),
-            voices=named,
+            cast=Cast(checkpoint.speakers, place.device, self._library, maker),
             offer=ModelOffer(
                 engine="xtts",
                 revision="+".join((REVISION, checkpoint.revision, place.precision, self._mode)),
                 device=place.name,
                 sample_rate_hz=checkpoint.vocoder.sample_rate_hz,
                 slots=slots,
-                languages=_languages(checkpoint.config, tokenizer),
-                voices=tuple(ModelVoice(name, one.revision) for name, one in named.items()),
+                languages=tokenizer.readable(checkpoint.config.languages),
+                voices=(),
                 guarded=self._guarded,
             ),
         )
@@ -257,20 +259,12 @@ class XttsModel:
             return ChunkFailed("nothing is left of the text at this speed")
         if not self._trims:
             return Sound(samples, truncated=capped)
-        return tails.ended(samples, self.offer().sample_rate_hz, capped=capped)
+        return tails.ended(samples, self._loaded().offer.sample_rate_hz, capped=capped)
 
     def _loaded(self) -> _Parts:
         if self._parts is None:
             raise EngineError("the xtts engine is not loaded")
         return self._parts
-
-
-def _languages(config: XttsConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
-    """Return the languages of the checkpoint that can be read here, however they are spelled."""
-    known = {code.partition("-")[0] for code in config.languages}
-    spellings = (code for code in _SPELLINGS if code.partition("-")[0] in known)
-    spelled = sorted({*config.languages, *spellings})
-    return tuple(code for code in spelled if not tokenizer.obstacle(code))
 
 
 def _sampling(request: ChunkRequest, config: XttsConfig) -> Sampling:

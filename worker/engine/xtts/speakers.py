@@ -34,6 +34,10 @@ class Speaker:
             digest.update(tensor.float().cpu().numpy().tobytes())
         return cls(latents, embedding, digest.hexdigest())
 
+    def on(self, device: torch.device) -> Speaker:
+        """Return the same voice on a device."""
+        return Speaker(self.latents.to(device), self.embedding.to(device), self.revision)
+
 
 def read_speakers(
     file: Path, device: torch.device, width: int, embedding_width: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,9 @@ from threading import Lock
 from typing import Any, Final
 
 from ..errors import ChunkFailed, ChunkTooLong, EngineError, UnsupportedLanguage
+
+#: Spellings of languages that people use, beside those of a checkpoint.
+_SPELLINGS: Final = ("en-gb", "en-us", "pt-br", "zh")
 
 #: Texts whose ids are kept between the check of a request and its prefill.
 _KEPT_TEXTS: Final = 4096
@@ -56,6 +59,12 @@ class Tokenizer:
         asked for lately is remembered.
         """
         return self._ids(text, language.partition("-")[0])
+
+    def readable(self, languages: Collection[str]) -> tuple[str, ...]:
+        """Return those of `languages` that can be read here, however they are spelled."""
+        known = {code.partition("-")[0] for code in languages}
+        spellings = (code for code in _SPELLINGS if code.partition("-")[0] in known)
+        return tuple(c for c in sorted({*languages, *spellings}) if not self.obstacle(c))
 
     def obstacle(self, language: str) -> str:
         """Return what keeps a language from being read here; empty if nothing does."""
