@@ -154,18 +154,14 @@ class Stock:
 
     def __init__(self, model: Any, *, half: bool = False) -> None:
         self._model = model
-        self._dtype = torch.float16 if half else torch.float32
-        if half:
-            model.gpt.half()
-            model.hifigan_decoder.half()
+        self._half = half
 
     def speak(self, prompt: Prompt, embedding: Tensor) -> tuple[list[int], Tensor, Tensor]:
         """Return ids, latents [ids, D] and samples [n], all on the host."""
-        voice = prompt.conditioning.to(self._dtype)
-        codes, latents = spoken_by_coqui(self._model, prompt, voice)
-        with torch.no_grad():
-            coloured = embedding.to(self._dtype)[None, :, None]
-            samples = self._model.hifigan_decoder(latents[None], g=coloured)
+        device = prompt.conditioning.device.type
+        with torch.no_grad(), torch.autocast(device, torch.float16, enabled=self._half):
+            codes, latents = spoken_by_coqui(self._model, prompt)
+            samples = self._model.hifigan_decoder(latents[None], g=embedding[None, :, None])
         return codes.tolist(), latents.float().cpu(), samples.float().cpu().flatten()
 
 

@@ -10,15 +10,10 @@ from torch import Tensor
 from worker.engine.xtts.prompt import Prompt
 
 
-def spoken_by_coqui(
-    model: Any, prompt: Prompt, voice: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The ids [L] and latents [L, D] that `Xtts.inference` has on its way.
-
-    `voice` takes the place of the prompt's, where the model has another precision.
-    """
+def spoken_by_coqui(model: Any, prompt: Prompt) -> tuple[Tensor, Tensor]:
+    """The ids [L] and latents [L, D] that `Xtts.inference` has on its way."""
     sampling = prompt.sampling
-    voice = (prompt.conditioning if voice is None else voice)[None]
+    voice = prompt.conditioning[None]
     ids = torch.tensor([list(prompt.text_ids)], dtype=torch.int32, device=voice.device)
     limit = {} if prompt.max_codes is None else {"max_new_tokens": prompt.max_codes}
     with torch.no_grad():
