@@ -58,30 +58,39 @@ class Clip:
     @property
     def output_rate_hz(self) -> int:
         """The rate of what comes out."""
-        wanted = self.conversion.resample_hz
-        return wanted if wanted >= LEAST_RATE_HZ else self.voice.config.sample_rate_hz
+        return output_rate_hz(self.voice, self.conversion)
 
     def check(self, feature_width: int) -> None:
         """Raise `UnfitVoice` for what the voice cannot do with features of that width."""
-        voice, wanted = self.voice, self.conversion
-        if voice.config.features != feature_width:
-            raise UnfitVoice(
-                f"voice {voice.name} wants features of {voice.config.features}, and the "
-                f"content encoder makes {feature_width}: use the one that it was trained with"
-            )
-        if voice.index is not None and voice.index.vectors.shape[1] != feature_width:
-            raise UnfitVoice(
-                f"the index of voice {voice.name} has vectors of {voice.index.vectors.shape[1]}, "
-                f"and its features are {feature_width} wide: it belongs to another voice"
-            )
-        if not voice.config.has_pitch and wanted.pitch != 0:
-            raise UnfitVoice(
-                f"voice {voice.name} was trained without pitch and cannot be moved: set pitch to 0"
-            )
-        if wanted.pitch == "auto" and voice.median_hz is None:
-            raise UnfitVoice(
-                f"the pitch of voice {voice.name} is not known: set pitch to a number of semitones"
-            )
-        speakers = voice.weights.speakers.shape[0]
-        if not 0 <= self.speaker < speakers:
-            raise UnfitVoice(f"voice {voice.name} has {speakers} speakers, not {self.speaker}")
+        check_voice(self.voice, self.conversion, self.speaker, feature_width)
+
+
+def output_rate_hz(voice: Voice, conversion: Conversion) -> int:
+    """Return the rate of what comes out."""
+    wanted = conversion.resample_hz
+    return wanted if wanted >= LEAST_RATE_HZ else voice.config.sample_rate_hz
+
+
+def check_voice(voice: Voice, wanted: Conversion, speaker: int, feature_width: int) -> None:
+    """Raise `UnfitVoice` for what the voice cannot do with features of that width."""
+    if voice.config.features != feature_width:
+        raise UnfitVoice(
+            f"voice {voice.name} wants features of {voice.config.features}, and the "
+            f"content encoder makes {feature_width}: use the one that it was trained with"
+        )
+    if voice.index is not None and voice.index.vectors.shape[1] != feature_width:
+        raise UnfitVoice(
+            f"the index of voice {voice.name} has vectors of {voice.index.vectors.shape[1]}, "
+            f"and its features are {feature_width} wide: it belongs to another voice"
+        )
+    if not voice.config.has_pitch and wanted.pitch != 0:
+        raise UnfitVoice(
+            f"voice {voice.name} was trained without pitch and cannot be moved: set pitch to 0"
+        )
+    if wanted.pitch == "auto" and voice.median_hz is None:
+        raise UnfitVoice(
+            f"the pitch of voice {voice.name} is not known: set pitch to a number of semitones"
+        )
+    speakers = voice.weights.speakers.shape[0]
+    if not 0 <= speaker < speakers:
+        raise UnfitVoice(f"voice {voice.name} has {speakers} speakers, not {speaker}")

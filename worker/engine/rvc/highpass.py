@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from .splitting import Wave
+
 _RATE_HZ: Final = 16000
 _CUTOFF_HZ: Final = 48
 _ORDER: Final = 5
@@ -42,6 +44,16 @@ def high_passed(waves: Sequence[Tensor]) -> list[Tensor]:
     once = _filtered(batch, starts, response)
     twice = _filtered(once.flip(1), torch.zeros_like(starts), response)
     return [row[:end].flip(0)[EDGE:-EDGE] for row, end in zip(twice, ends, strict=True)]
+
+
+def high_passed_block(wave: Wave, start: int, stop: int) -> Tensor:
+    """Return the same of samples `start .. stop` of a wave alone: [stop - start] float64.
+
+    What is further away than the filter rings has no part in it.
+    """
+    first, last = max(0, start - 2 * _RING), min(len(wave), stop + 2 * _RING)
+    [found] = high_passed([wave[first:last]])
+    return found[start - first : stop - first]
 
 
 def _filtered(batch: Tensor, starts: Tensor, response: Tensor) -> Tensor:

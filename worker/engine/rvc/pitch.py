@@ -41,6 +41,10 @@ class Piece:
     keep_from: int
     keep_to: int
 
+    def kept(self, computed: Tensor) -> Tensor:
+        """Return what is kept of the frames from `start` on."""
+        return computed[self.keep_from - self.start : self.keep_to - self.start]
+
 
 def pieces_of(frames: int) -> list[Piece]:
     """Return the pieces of a recording, in order. Their kept parts follow one another."""
@@ -73,16 +77,15 @@ class Pitch:
             for wave, pieces in zip(waves, plans, strict=True)
             for piece in pieces
         ]
-        found = iter(decoded(self._network.salience(self._mel(cut), [*map(_frames, cut)])))
-        return [
-            torch.cat(
-                [
-                    next(found)[piece.keep_from - piece.start : piece.keep_to - piece.start]
-                    for piece in pieces
-                ]
-            )
-            for pieces in plans
-        ]
+        found = iter(self.of_pieces(cut))
+        return [torch.cat([piece.kept(next(found)) for piece in pieces]) for pieces in plans]
+
+    @torch.inference_mode()
+    def of_pieces(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Return the same of waves that are pieces already, each as a whole."""
+        frames = [frames_of(len(wave)) for wave in waves]
+        curves = decoded(self._network.salience(self._mel(waves), frames))
+        return [curve[:count] for curve, count in zip(curves, frames, strict=True)]
 
 
 def decoded(salience: Tensor) -> Tensor:
@@ -93,7 +96,3 @@ def decoded(salience: Tensor) -> Tensor:
     cents = _LOWEST_CENTS + _STEP_CENTS * (near - _NEAR)
     average = (weights * cents).sum(-1) / weights.sum(-1)
     return torch.where(best[..., 0] > _VOICED, _ORIGIN_HZ * 2 ** (average / 1200), 0.0)
-
-
-def _frames(wave: Tensor) -> int:
-    return frames_of(len(wave))

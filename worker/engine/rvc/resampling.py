@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -25,14 +26,35 @@ def resampled(wave: Tensor, rate_hz: int, wanted_hz: int) -> Tensor:
     wave = wave.float()
     if rate_hz == wanted_hz:
         return wave
-    common = math.gcd(rate_hz, wanted_hz)
-    down, up = rate_hz // common, wanted_hz // common
-    if up > _MOST_PHASES:
+    if _ratio(rate_hz, wanted_hz)[1] > _MOST_PHASES:
         return finely_resampled(wave, rate_hz, wanted_hz)
-    kernels, reach = _kernels(down, up)
-    padded = pad(wave[None, None], (reach, reach + down))
-    phases = conv1d(padded, kernels.to(wave.device), stride=down)  # [1, up, steps]
-    return phases[0].T.flatten()[: -(-len(wave) * up // down)]
+    stream = _Phases(rate_hz, wanted_hz)
+    found = torch.cat([stream.add(wave), stream.add(wave[:0], last=True)])
+    return found[: _length(len(wave), rate_hz, wanted_hz)]
+
+
+def resampled_blocks(
+    waves: Iterable[Tensor], rate_hz: int, wanted_hz: int, *, fine: bool = False
+) -> Iterator[Tensor]:
+    """Yield the same of waves [samples] end to end, a part at a time.
+
+    `fine` is as `finely_resampled` does it.
+    """
+    if rate_hz == wanted_hz:
+        yield from (wave.float() for wave in waves)
+        return
+    fine = fine or _ratio(rate_hz, wanted_hz)[1] > _MOST_PHASES
+    stream = _Soxr(rate_hz, wanted_hz) if fine else _Phases(rate_hz, wanted_hz)
+    taken = given = 0
+    wave = torch.zeros(0)
+    for wave in waves:
+        taken += len(wave)
+        found = stream.add(wave.float())
+        given += len(found)
+        yield found
+    wanted = _length(taken, rate_hz, wanted_hz) - given
+    rest = stream.add(wave[:0].float(), last=True)[:wanted]
+    yield pad(rest, (0, max(0, wanted - len(rest))))
 
 
 def finely_resampled(wave: Tensor, rate_hz: int, wanted_hz: int) -> Tensor:
@@ -40,8 +62,55 @@ def finely_resampled(wave: Tensor, rate_hz: int, wanted_hz: int) -> Tensor:
     import soxr
 
     found = torch.from_numpy(soxr.resample(wave.cpu().numpy(), rate_hz, wanted_hz, quality="HQ"))
-    wanted = -(-len(wave) * wanted_hz // rate_hz)
+    wanted = _length(len(wave), rate_hz, wanted_hz)
     return pad(found[:wanted], (0, max(0, wanted - len(found)))).to(wave.device)
+
+
+class _Phases:
+    """A filter for each place of the output between samples of the input, fed a part at a time."""
+
+    def __init__(self, rate_hz: int, wanted_hz: int) -> None:
+        self._down, up = _ratio(rate_hz, wanted_hz)
+        self._kernels, self._reach = _kernels(self._down, up)
+        self._waiting: Tensor | None = None
+
+    def add(self, wave: Tensor, *, last: bool = False) -> Tensor:
+        """Return what is certain by now; with `last` all that there is, and a bit more."""
+        before = wave.new_zeros(self._reach) if self._waiting is None else self._waiting
+        behind = wave.new_zeros(self._reach + self._down if last else 0)
+        samples = torch.cat([before, wave, behind])
+        steps = (len(samples) - self._kernels.shape[-1]) // self._down + 1
+        if steps < 1:
+            self._waiting = samples
+            return wave[:0]
+        self._waiting = samples[steps * self._down :].clone()
+        # [1, up, steps]
+        phases = conv1d(samples[None, None], self._kernels.to(wave.device), stride=self._down)
+        return phases[0].T.flatten()
+
+
+class _Soxr:
+    """soxr, fed a part at a time."""
+
+    def __init__(self, rate_hz: int, wanted_hz: int) -> None:
+        import soxr
+
+        self._stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, "float32", "HQ")
+
+    def add(self, wave: Tensor, *, last: bool = False) -> Tensor:
+        """Return what is certain by now; with `last` all that there is."""
+        found = self._stream.resample_chunk(wave.cpu().numpy(), last=last)
+        return torch.from_numpy(found).to(wave.device)
+
+
+def _ratio(rate_hz: int, wanted_hz: int) -> tuple[int, int]:
+    """Return the samples of the input in whose time there are so many of the output."""
+    common = math.gcd(rate_hz, wanted_hz)
+    return rate_hz // common, wanted_hz // common
+
+
+def _length(samples: int, rate_hz: int, wanted_hz: int) -> int:
+    return -(-samples * wanted_hz // rate_hz)
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,19 @@ RATE_HZ: Final = 16000
 
 #: Samples of one frame of pitch: cuts fall between them.
 FRAME: Final = 160
+
+#: Sums of magnitudes that are no more than what filters leave of digital silence: -160 dB.
+_SILENT: Final = 1e-6
+
+
+class Wave(Protocol):
+    """Samples at 16 kHz: a tensor, or a file of them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, span: slice) -> Tensor:
+        """Return a span of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +53,28 @@ def mirrored(wave: Tensor, samples: int) -> Tensor:
     return wave[torch.minimum(places, period - places)]
 
 
-def cuts(wave: Tensor, splitting: Splitting) -> list[int]:
+def cuts(wave: Wave, splitting: Splitting) -> list[int]:
     """Return the samples at which a wave at 16 kHz is cut, in order; none if it is short.
 
-    As upstream does, a cut falls where the sum of magnitudes over 10 ms is least.
+    As upstream does, a cut falls where the sum of magnitudes over 10 ms is least; the first such
+    place counts, and all that is as good as silent is equally so.
     """
     if len(wave) + FRAME <= splitting.longest_s * RATE_HZ:
         return []
-    around = mirrored(wave, FRAME // 2).abs()
     query, center = splitting.query_s * RATE_HZ, splitting.center_s * RATE_HZ
     places = []
     for place in range(center, len(wave), center):
-        near = around[place - query : place + query + FRAME - 1]
+        near = _around(wave, place - query, place + query - 1).abs()
         sums = near.unfold(0, FRAME, 1).sum(1)[: len(wave) - place + query]
-        places.append((place - query + int(sums.argmin())) // FRAME * FRAME)
+        quietest = torch.where(sums > _SILENT, sums, 0).argmin()
+        places.append((place - query + int(quietest)) // FRAME * FRAME)
     return places
+
+
+def _around(wave: Wave, first: int, last: int) -> Tensor:
+    """Return samples `first .. last` and half a frame to each side, mirrored at the end."""
+    start, stop = first - FRAME // 2, last + FRAME // 2
+    behind = min(FRAME // 2, stop - len(wave))
+    if behind <= 0:
+        return wave[start:stop]
+    return torch.cat([wave[start : len(wave)], wave[len(wave) - 1 - behind : -1].flip(0)])

@@ -19,6 +19,7 @@ if os.environ.get("CI") and importlib.util.find_spec("torch") is None:
 if TYPE_CHECKING:
     from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
     from tests.unit.worker.engine.rvc.tiny_rmvpe import TinyRmvpe
+    from worker.engine.rvc.content import Content
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +61,16 @@ def rmvpe() -> TinyRmvpe:
 def rmvpe_file(rmvpe: TinyRmvpe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a file."""
     return rmvpe.write(tmp_path_factory.mktemp("rmvpe") / "rmvpe.pt")
+
+
+@pytest.fixture(scope="session")
+def wide_content(tmp_path_factory: pytest.TempPathFactory) -> Content:
+    """A content encoder whose features fit voices of both versions."""
+    if importlib.util.find_spec("transformers") is None:
+        missing("transformers")
+    from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
+    from worker.engine.rvc.content import Content
+    from worker.engine.rvc.content_file import read_content
+
+    folder = tmp_path_factory.mktemp("hubert") / "wide"
+    return Content(read_content(TinyHubert(768, 2, 12).write_folder(folder)))

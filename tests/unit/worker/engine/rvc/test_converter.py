@@ -17,13 +17,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.conftest import needed
-from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
 from worker.engine.rvc import host_pitch
 from worker.engine.rvc.clip import Clip, Conversion
 from worker.engine.rvc.content import Content
-from worker.engine.rvc.content_file import read_content
 from worker.engine.rvc.converter import Converter
 from worker.engine.rvc.errors import UnfitAudio, UnfitVoice
 from worker.engine.rvc.pitch import Pitch
@@ -40,12 +38,9 @@ TIGHT = Splitting(pad_s=1, query_s=1, center_s=2, longest_s=3)
 
 
 @pytest.fixture(scope="module")
-def converter(tmp_path_factory: pytest.TempPathFactory, rmvpe_file: Path) -> Converter:
-    """With one encoder whose features fit voices of both versions."""
-    hubert = TinyHubert(768, 2, 12)
-    folder = hubert.write_folder(tmp_path_factory.mktemp("hubert") / "wide")
-    content = Content(read_content(folder))
-    return Converter(content, Pitch(read_rmvpe(rmvpe_file)), Synthesizer(), splitting=TIGHT)
+def converter(wide_content: Content, rmvpe_file: Path) -> Converter:
+    """That cuts what is longer than three seconds."""
+    return Converter(wide_content, Pitch(read_rmvpe(rmvpe_file)), Synthesizer(), splitting=TIGHT)
 
 
 @pytest.fixture(scope="module")

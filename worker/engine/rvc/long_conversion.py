@@ -1,0 +1,239 @@
+"""One recording of any length, converted in as much memory as a short one.
+
+    read at 16 kHz -> high-pass -> cuts -> pitch, piece by piece -> stretches, some at a time
+      -> loudness -> rate -> peak
+
+What comes out is what `Converter` makes of the same recording: the same filter, cuts, pieces of
+pitch, stretches and noise. Samples wait on the disk, about 1.2 GB an hour; in memory there is the
+curve of pitch, 3 MB an hour, and what is computed at the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+
+from .clip import Conversion, check_voice, output_rate_hz
+from .converter import (
+    INPUT_PEAK,
+    NOT_FINITE,
+    Converter,
+    check_rate,
+    check_samples,
+    planned_stretches,
+)
+from .errors import UnfitAudio
+from .highpass import high_passed_block
+from .loudness import PEAK, gain, loudness_of
+from .recording import Recording
+from .resampling import resampled_blocks
+from .scratch import Scratch
+from .splitting import RATE_HZ, cuts
+from .stages import Part
+from .voice import Voice
+
+#: Samples that are filtered, weighed or handed out at a time.
+_BLOCK: Final = 1 << 20
+
+
+class AudioSource(Protocol):
+    """A recording that is read once, from its beginning."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Frames in a second."""
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield parts of it, [frames] or [frames, channels] float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LongClip:
+    """What `Clip` is for a recording that is not in memory."""
+
+    source: AudioSource
+    voice: Voice
+    conversion: Conversion = field(default_factory=Conversion)
+    speaker: int = 0
+    seed: int = 0
+
+    @property
+    def output_rate_hz(self) -> int:
+        """The rate of what comes out."""
+        return output_rate_hz(self.voice, self.conversion)
+
+
+class LongConversion:
+    """One of them under way. Used by one thread at a time, which may do other things between.
+
+    conversion = LongConversion(converter, clip, scratch_folder)
+    for share in conversion.steps():    # each is a bounded piece of work
+        ...                             # tell, convert something else, or give up
+    for samples in conversion.blocks():
+        ...
+    conversion.close()
+    """
+
+    def __init__(self, converter: Converter, clip: LongClip, scratch: Path) -> None:
+        """Keep samples on the filesystem of `scratch`, without a name."""
+        self._stages = converter.stages
+        self._clip = clip
+        self._device = clip.voice.weights.speakers.device
+        self._read = Scratch(scratch, torch.float32)
+        self._source = Scratch(scratch, torch.float64)
+        self._spoken = Scratch(scratch, torch.float32)
+        self._frames = 0
+        self._loudness: tuple[Tensor, Tensor] | None = None
+        self._peak = 0.0
+
+    @torch.inference_mode()
+    def steps(self) -> Iterator[float]:
+        """Convert, and yield the share of the stretches that is done after each bit of work.
+
+        Raises what `Converter.convert` returns, before the work that it would spoil, and `OSError`
+        where the disk is full.
+        """
+        clip, stages = self._clip, self._stages
+        width = stages.content.width(clip.voice.config.version)
+        check_voice(clip.voice, clip.conversion, clip.speaker, width)
+        yield from self._brought_to_16_khz()
+        recording = self._split()
+        for found in stages.find_pitch([recording]):
+            if found is not None and found[1] is not None:
+                raise found[1]
+            yield 0.0
+        parts = [Part(recording, number) for number in range(len(recording.stretches))]
+        for first, group in self._groups(parts):
+            for samples in stages.spoken(group, stages.features(group)):
+                self._spoken.append(samples)
+            yield (first + len(group)) / len(parts)
+        yield from self._weighed()
+
+    @torch.inference_mode()
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the samples, in order, float32 on the host, at the clip's `output_rate_hz`."""
+        for block in self._even():
+            yield block / max(1.0, self._peak / PEAK)
+
+    def close(self) -> None:
+        """Give the disk back. May be called at any time, and again."""
+        for scratch in (self._read, self._source, self._spoken):
+            scratch.close()
+
+    def _brought_to_16_khz(self) -> Iterator[float]:
+        """Read, resample, make quieter what is too loud, and filter."""
+        check_rate(self._clip.source.rate_hz)
+        peak = 0.0
+        for wave in resampled_blocks(self._mono(), self._clip.source.rate_hz, RATE_HZ):
+            if len(wave):
+                peak = max(peak, float(wave.abs().max()))
+                self._read.append(wave)
+            yield 0.0
+        check_samples(len(self._read))
+        quieter = _Scaled(self._read, max(1.0, peak / INPUT_PEAK), self._device)
+        for start, stop in _spans(len(quieter)):
+            self._source.append(high_passed_block(quieter, start, stop))
+            yield 0.0
+        self._read.close()
+
+    def _mono(self) -> Iterator[Tensor]:
+        for block in self._clip.source.blocks():
+            self._frames += len(block)
+            samples = block.to(self._device, torch.float32)
+            if not samples.isfinite().all():
+                raise UnfitAudio(NOT_FINITE)
+            yield samples.mean(1) if samples.dim() == 2 else samples
+
+    def _split(self) -> Recording:
+        clip, splitting = self._clip, self._stages.splitting
+        is_exact = clip.conversion.length == "exact"
+        places = cuts(self._source, splitting)
+        return Recording(
+            clip.voice,
+            clip.conversion,
+            self._source,
+            splitting.pad,
+            planned_stretches(len(self._source), splitting, places, is_exact),
+            speaker=clip.speaker,
+            seed=clip.seed,
+        )
+
+    def _groups(self, parts: list[Part]) -> Iterator[tuple[int, list[Part]]]:
+        """Yield what is computed at once, and how many come before it."""
+        longest = max(part.samples for part in parts)
+        count = max(1, self._stages.batch_samples // longest)
+        for first in range(0, len(parts), count):
+            yield first, parts[first : first + count]
+
+    def _weighed(self) -> Iterator[float]:
+        """Find the loudness of both, and the peak of what will leave."""
+        if self._clip.conversion.rms_mix_rate != 1 and self._samples:
+            rate_hz, host = self._clip.voice.config.sample_rate_hz, torch.device("cpu")
+            source = (self._source[start:stop] for start, stop in _spans(len(self._source)))
+            spoken = (self._spoken[start:stop] for start, stop in _spans(self._samples))
+            self._loudness = (
+                loudness_of(source, RATE_HZ, host),
+                loudness_of(spoken, rate_hz, host),
+            )
+            yield 1.0
+        for block in self._even():
+            if len(block):
+                self._peak = max(self._peak, float(block.abs().max()))
+            yield 1.0
+
+    def _even(self) -> Iterator[Tensor]:
+        """Yield the samples as they leave but for their peak."""
+        clip, left = self._clip, self._kept(self._clip.output_rate_hz)
+        rate_hz = clip.voice.config.sample_rate_hz
+        mixed = self._mixed()
+        for block in resampled_blocks(mixed, rate_hz, clip.output_rate_hz, fine=True):
+            kept = block if left is None else block[:left]
+            left = None if left is None else left - len(kept)
+            yield kept
+
+    def _mixed(self) -> Iterator[Tensor]:
+        mix_rate = self._clip.conversion.rms_mix_rate
+        for start, stop in _spans(self._samples):
+            samples = self._spoken[start:stop]
+            if self._loudness is not None:
+                by = gain(*self._loudness, mix_rate, start, stop, self._samples)
+                samples = samples * by.to(samples.dtype)
+            yield samples
+
+    @property
+    def _samples(self) -> int:
+        """How much is kept of what was spoken."""
+        kept = self._kept(self._clip.voice.config.sample_rate_hz)
+        return len(self._spoken) if kept is None else min(kept, len(self._spoken))
+
+    def _kept(self, rate_hz: int) -> int | None:
+        """Return how much is kept at a rate; None is all."""
+        if self._clip.conversion.length != "exact":
+            return None
+        return round(Fraction(self._frames, self._clip.source.rate_hz) * rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """Samples of a file, quieter, on a device."""
+
+    wave: Scratch
+    divisor: float
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.wave)
+
+    def __getitem__(self, span: slice) -> Tensor:
+        return self.wave[span].to(self.device) / self.divisor
+
+
+def _spans(samples: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, samples, _BLOCK):
+        yield start, min(samples, start + _BLOCK)

@@ -1,0 +1,84 @@
+"""A recording on its way into a voice: its samples wherever they are, its stretches, its pitch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .clip import Conversion
+from .pitch_curve import coarse
+from .splitting import FRAME, Wave
+from .stretches import Stretch
+from .synthesizer import Utterance
+from .voice import Voice
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """What is known of it so far. Its samples are high-passed."""
+
+    voice: Voice
+    conversion: Conversion
+    wave: Wave
+    #: Samples by which it is continued at both ends, as its mirror image.
+    pad: int
+    stretches: list[Stretch]
+    speaker: int = 0
+    seed: int = 0
+    #: The pitch as the voice is to follow it, [frames] float64, and its steps.
+    f0_hz: Tensor | None = None
+    steps: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.voice.weights.speakers.device
+
+    @property
+    def padded_samples(self) -> int:
+        """With what was added at both ends."""
+        return len(self.wave) + 2 * self.pad
+
+    @property
+    def frames(self) -> int:
+        """Of 10 ms in the padded recording."""
+        return self.padded_samples // FRAME
+
+    def span(self, start: int, end: int) -> Tensor:
+        """Return samples of the padded recording, on the device."""
+        first, last = start - self.pad, end - self.pad
+        if first >= 0 and last <= len(self.wave):
+            return self.wave[first:last].to(self.device)
+        # Mirrored over and over if it is short, as `mirrored` does with all of it.
+        period = max(1, 2 * (len(self.wave) - 1))
+        places = torch.arange(first, last) % period
+        places = torch.minimum(places, period - places)
+        lowest, highest = int(places.min()), int(places.max())
+        return self.wave[lowest : highest + 1].to(self.device)[(places - lowest).to(self.device)]
+
+    def follow(self, f0_hz: Tensor) -> None:
+        """Set the pitch, [frames] float64."""
+        self.f0_hz = f0_hz
+        self.steps = coarse(f0_hz)
+
+    def curve(self, stretch: Stretch) -> Tensor | None:
+        """Return the pitch of a stretch, [frames] float32."""
+        if self.f0_hz is None:
+            return None
+        return self.f0_hz[stretch.first_frame : stretch.first_frame + stretch.frames].float()
+
+    def utterance(self, number: int, features: Tensor) -> Utterance:
+        """Return what the voice is to say in one of the stretches."""
+        stretch = self.stretches[number]
+        span = slice(stretch.first_frame, stretch.first_frame + stretch.frames)
+        return Utterance(
+            features=features,
+            coarse=None if self.steps is None else self.steps[span],
+            f0_hz=self.curve(stretch),
+            keep=stretch.keep,
+            speaker=self.speaker,
+            # Stretches of one recording must not share their noise.
+            seed=(self.seed + number) % 2**63,
+        )

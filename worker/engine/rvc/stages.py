@@ -1,0 +1,197 @@
+"""The stages of a conversion, each over many recordings or stretches of them at once.
+
+    pitch -> content -> retrieval -> synthesizer
+
+Nothing here knows whether a recording is in memory or on the disk.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..errors import ChunkFailed
+from .clip import Conversion
+from .content import Content
+from .host_pitch import praat_f0, world_f0
+from .mixture import protected, retrieved
+from .pitch import Piece, Pitch, pieces_of
+from .pitch_curve import bridged, semitones_between, shifted
+from .recording import Recording
+from .splitting import FRAME, RATE_HZ, Splitting
+from .stretches import Stretch
+from .synthesizer import Synthesizer
+
+#: Recordings share a batch if the shortest has this share of the longest one's length.
+_ALIKE: Final = 0.75
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stretch of a recording."""
+
+    recording: Recording
+    number: int
+
+    @property
+    def stretch(self) -> Stretch:
+        """Where it is."""
+        return self.recording.stretches[self.number]
+
+    @property
+    def samples(self) -> int:
+        """How long it is, at 16 kHz, with all that is around it."""
+        return self.stretch.end - self.stretch.start
+
+
+class Stages:
+    """The networks on one device. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        content: Content,
+        pitch: Pitch,
+        synthesizer: Synthesizer,
+        splitting: Splitting | None = None,
+        batch_s: int = 320,
+    ) -> None:
+        """`batch_s` bounds the seconds of a batch of content or pitch, and so its memory."""
+        self.content = content
+        self.splitting = splitting or Splitting()
+        self.batch_samples = batch_s * RATE_HZ
+        self._pitch = pitch
+        self._synthesizer = synthesizer
+
+    def find_pitch(
+        self, recordings: Sequence[Recording]
+    ) -> Iterator[tuple[Recording, Exception | None] | None]:
+        """Give the pitch to those whose voice has one; yield each that has it, or why it has not.
+
+        Only a batch of pieces of long recordings is in memory at a time; after each there is a
+        None.
+        """
+        by_network = [one for one in recordings if _has(one, network=True)]
+        pieces = [(one, piece) for one in by_network for piece in _pieces(one)]
+        found: dict[Recording, dict[int, Tensor]] = defaultdict(dict)
+        for batch in self._batched([(pair, _samples(*pair)) for pair in pieces]):
+            curves = self._pitch.of_pieces([_cut(*pair) for pair in batch])
+            for (one, piece), curve in zip(batch, curves, strict=True):
+                found[one][piece.keep_from] = piece.kept(curve)
+            yield None
+        for one in by_network:
+            _follow(one, [curve for _, curve in sorted(found[one].items())])
+            yield one, None
+        for one in recordings:
+            if _has(one, network=False):
+                try:
+                    _follow(one, [piece.kept(_host_f0(one, piece)) for piece in _pieces(one)])
+                except ChunkFailed as error:
+                    yield one, error
+                else:
+                    yield one, None
+
+    def features(self, parts: Sequence[Part]) -> list[Tensor]:
+        """Return the features of each, those of its voice's own recordings mixed in."""
+        plain: dict[Part, Tensor] = {}
+        for batch in self._batched([(part, part.samples) for part in parts]):
+            waves = [part.recording.span(part.stretch.start, part.stretch.end) for part in batch]
+            versions = [part.recording.voice.config.version for part in batch]
+            plain.update(zip(batch, self.content.features(waves, versions), strict=True))
+        whole: dict[Part, Tensor] = {}
+        for group in grouped(parts, lambda part: id(part.recording.voice)):
+            conversions = [part.recording.conversion for part in group]
+            index = group[0].recording.voice.index
+            mixed = retrieved(index, [plain[part] for part in group], conversions)
+            for part, found, how in zip(group, mixed, conversions, strict=True):
+                f0_hz = part.recording.curve(part.stretch)
+                whole[part] = protected(found, plain[part], f0_hz, how.protect)
+        return [whole[part][: part.stretch.frames] for part in parts]
+
+    def spoken(self, parts: Sequence[Part], features: Sequence[Tensor]) -> list[Tensor]:
+        """Return the samples of each at the rate of its voice."""
+        samples: dict[Part, Tensor] = {}
+        said = zip(parts, features, strict=True)
+        utterances = {part: part.recording.utterance(part.number, row) for part, row in said}
+        for group in grouped(parts, lambda part: id(part.recording.voice)):
+            voice = group[0].recording.voice
+            rows = [utterances[part] for part in group]
+            found = self._synthesizer.synthesize(voice.config, voice.weights, rows)
+            samples.update(zip(group, found, strict=True))
+        return [samples[part] for part in parts]
+
+    def _batched(self, sized: Sequence[tuple[Item, int]]) -> Iterator[list[Item]]:
+        """Yield what is computed together: about equally long, and not too much at once."""
+        batch: list[Item] = []
+        longest = 0
+        for item, samples in sorted(sized, key=lambda pair: -pair[1]):
+            full = (len(batch) + 1) * longest > self.batch_samples
+            if batch and (full or samples < _ALIKE * longest):
+                yield batch
+                batch = []
+            if not batch:
+                longest = samples
+            batch.append(item)
+        if batch:
+            yield batch
+
+
+def grouped(items: Sequence[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
+    """Return the items with the same key together, in the order in which they came."""
+    groups: dict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return list(groups.values())
+
+
+def _has(one: Recording, *, network: bool) -> bool:
+    by_network = one.conversion.f0_method == "rmvpe"
+    return one.voice.config.has_pitch and by_network == network
+
+
+def _pieces(one: Recording) -> list[Piece]:
+    return pieces_of(one.padded_samples // FRAME + 1)
+
+
+def _samples(one: Recording, piece: Piece) -> int:
+    return min(one.padded_samples, piece.end * FRAME) - piece.start * FRAME
+
+
+def _cut(one: Recording, piece: Piece) -> Tensor:
+    return one.span(piece.start * FRAME, piece.start * FRAME + _samples(one, piece))
+
+
+def _host_f0(one: Recording, piece: Piece) -> Tensor:
+    """Return the pitch of a piece by a method of the processor."""
+    wave = _cut(one, piece).cpu().numpy()
+    frames = min(piece.end, one.frames) - piece.start
+    if one.conversion.f0_method == "pm":
+        found = praat_f0(wave, frames)
+    else:
+        found = world_f0(wave, frames, one.conversion.filter_radius)
+    return torch.from_numpy(found).to(one.device)
+
+
+def _follow(one: Recording, curves: Sequence[Tensor]) -> None:
+    f0_hz = torch.cat(list(curves))[: one.frames]
+    one.follow(_bent(f0_hz, one.conversion, one.voice.median_hz))
+
+
+def _bent(f0_hz: Tensor, conversion: Conversion, aim_hz: float | None) -> Tensor:
+    """Return the curve as the voice is to follow it."""
+    semitones = conversion.pitch
+    if semitones == "auto":
+        voiced = f0_hz[f0_hz > 0]
+        if aim_hz is None or not len(voiced):
+            semitones = 0
+        else:
+            semitones = semitones_between(float(voiced.median()), aim_hz)
+    if conversion.unvoiced == "interp":
+        f0_hz = bridged(f0_hz)
+    return shifted(f0_hz, semitones)
