@@ -70,4 +70,5 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     ENGINE_FAILED = "engine_failed"
     POISON = "poison"
+    TIME_LIMIT = "time_limit"
     INTERNAL = "internal"

@@ -14,13 +14,13 @@ from celery.utils.log import get_logger
 
 from producer.errors import InvalidJob, JobFailed, JobNotFound, UnsupportedSchema
 from producer.job import AnyJob, decode
-from producer.ledger import Field
+from producer.ledger import Field, Ledger
 from producer.state import JobState, Reason
 
 from .claims import Claimant
 from .engine.errors import EngineClosed, EngineError, TakeCancelled
-from .errors import ClaimLost, PoisonJob, WorkerError
-from .job_request import HAND_BACK
+from .errors import ClaimLost, PoisonJob, TimeLimitReached, WorkerError
+from .job_request import HAND_BACK, OVERTIME
 from .pool import terminable
 from .quarantine import Treatment, treatment
 from .store import Entry
@@ -51,17 +51,20 @@ class Attempt:
         self._lost = False
         self._cancelled = threading.Event()
         self._handed_back = False
+        self._is_overtime = False
         self._on_cancel: Callable[[], None] = lambda: None
         self._terminable = terminable(self._terminate)
         self._place = ExitStack()
 
     def __enter__(self) -> Self:
         self._terminable.__enter__()
+        self._station.attempts.add(self)
         self._station.leases.when_lost(self._tag, self._lose)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._terminable.__exit__(None, None, None)
+        self._station.attempts.discard(self)
         with self._place:
             if isinstance(error, Exception):
                 self._end(error)
@@ -140,17 +143,27 @@ class Attempt:
         self._cancelled.set()
         self._on_cancel()
 
+    def abandon(self, ledger: Ledger) -> None:
+        """Hand the job back without waiting for the work to end; its message is the caller's.
+
+        The worker stops, and the engine is in the middle of a step or hangs.
+        """
+        ledger.change(self.job_id, JobState.QUEUED, time.time(), token=self._token)
+
     def _lose(self) -> None:
         """Stop without a word: the job is somebody else's now."""
         self._lost = True
         self.cancel()
 
     def _terminate(self, signal: int | None) -> None:
-        self._handed_back = signal == HAND_BACK
+        self._handed_back = self._handed_back or signal == HAND_BACK
+        self._is_overtime = signal == OVERTIME and not self.cancelled
         self.cancel()
 
     def _end(self, error: Exception) -> None:
         """File `error` as the job's end, and raise what Celery must hear."""
+        if isinstance(error, TakeCancelled) and self._is_overtime:
+            error = TimeLimitReached("the job ran longer than a job may")
         match error:
             case Ignore() | Reject():
                 return

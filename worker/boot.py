@@ -19,7 +19,6 @@ from producer.state import JobState
 
 from .broker_check import check_broker
 from .pulse import BEAT_S
-from .readiness import Readiness
 from .station import Station
 
 logger = get_logger(__name__)
@@ -43,6 +42,7 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         # A thread of the engine calls this; kombu's hub wakes up for it.
         station.on_room = lambda: consumer.call_soon(lambda: None)
         station.on_broken = _stop_worker
+        station.on_hurry = consumer.pool.hurry
         station.start(node=consumer.hostname)
         # The connection's own timer: it ends with it.
         consumer.timer.call_repeatedly(BEAT_S, station.pulse.beat)
@@ -74,7 +74,7 @@ def _stop_worker(detail: str) -> None:
 
 
 def _drain(**_: Any) -> None:
-    Station.current().readiness.enter(Readiness.DRAINING, time.time())
+    Station.current().drain()
 
 
 def _file_as_cancelled(request: Any, **_: Any) -> None:

@@ -19,6 +19,7 @@ def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
         "worker_autoscaler": "worker.autoscale:Autoscaler",
         "worker_concurrency": settings.threads,
         "worker_drain_s": settings.drain_s,
+        "task_time_limit": settings.time_limit_s,
         "worker_idle_thread_s": settings.idle_thread_s,
         # Late acknowledgement, one message a thread: what a dead worker held comes back, and
         # nothing waits behind a busy thread while another worker is idle.

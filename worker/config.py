@@ -60,6 +60,12 @@ class WorkerSettings(ProducerSettings):
     drain_s: float = Field(
         default=60.0, ge=0, description="Seconds that running jobs get to finish at a warm stop."
     )
+    time_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds that one job may run; then it fails as `time_limit`. Unset: as long "
+        "as it likes. Celery's `--time-limit` and `time_limit` of a message count too.",
+    )
     lease_s: float = Field(
         default=90.0,
         ge=3,

@@ -4,6 +4,7 @@
   + UnsupportedFeature  the job asks for what no engine of this worker can do
   + ClaimLost         the work is somebody else's now; nothing may be published
   + PoisonJob         workers died with the job in them, too often
+  + TimeLimitReached  the job ran longer than a job may
   + UnfitRecordings   no voice should be made of these recordings
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
@@ -47,6 +48,12 @@ class PoisonJob(WorkerError):
     """Workers died while they ran this job, at last with nothing else beside it."""
 
     reason = Reason.POISON
+
+
+class TimeLimitReached(WorkerError):
+    """The job ran longer than `VOICEFARM_TIME_LIMIT_S`, or than Celery was told, allows."""
+
+    reason = Reason.TIME_LIMIT
 
 
 class BadAudio(WorkerError):

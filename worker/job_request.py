@@ -11,6 +11,9 @@ from celery.worker.request import Request
 #: Any other signal is somebody's wish to end the job.
 HAND_BACK: Final = signal.SIGQUIT
 
+#: What a task hears when its time is over.
+OVERTIME: Final = signal.SIGXCPU
+
 
 class JobRequest(Request):  # type: ignore[misc]
     """Named by our tasks as their `Request`.

@@ -17,6 +17,10 @@ from typing import Any, Final
 
 from celery.concurrency.base import BasePool, apply_target
 from celery.utils.log import get_logger
+from celery.worker import state as celery_state
+
+from .job_request import HAND_BACK, OVERTIME
+from .time_limits import TimeLimits
 
 logger = get_logger(__name__)
 
@@ -24,8 +28,11 @@ logger = get_logger(__name__)
 #: otherwise (`worker_drain_s`).
 DEFAULT_DRAIN_S: Final = 60.0
 
-#: How long a cold stop waits for tasks that were told to hand their jobs back.
+#: How long a stop waits for tasks that were told to hand their jobs back.
 HAND_BACK_S: Final = 1.0
+
+#: How often a stop looks whether it is to hurry: a signal handler can only leave word.
+HURRY_LOOK_S: Final = 0.1
 
 #: Ends a task from outside; it is told by which signal, as a process would be.
 Terminate = Callable[[int | None], None]
@@ -60,6 +67,9 @@ class TaskPool(BasePool):  # type: ignore[misc]
         self._threads = 0
         self._busy = 0
         self._stopping = False
+        self._hurried = False
+        self._handed_back_s: float | None = None
+        self._limits = TimeLimits()
 
     @property
     def num_processes(self) -> int:
@@ -88,13 +98,18 @@ class TaskPool(BasePool):  # type: ignore[misc]
         kwargs: Any = None,
         callback: Callable[..., Any] | None = None,
         accept_callback: Callable[..., Any] | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,
         **_: Any,
     ) -> None:
-        """Run `target` in a thread as soon as one is free."""
+        """Run `target` in a thread as soon as one is free, and end it when its time is over."""
+        limit_s = timeout or soft_timeout or self.options.get("timeout")
 
         def run() -> None:
             # The thread stands in for the process id: `terminate_job` finds the task by it.
-            apply_target(target, args, kwargs, callback, accept_callback, threading.get_ident())
+            thread = threading.get_ident()
+            with self._limits.within(limit_s, lambda: self.terminate_job(thread, OVERTIME)):
+                apply_target(target, args, kwargs, callback, accept_callback, thread)
 
         with self._changed:
             self._waiting.append(run)
@@ -108,27 +123,39 @@ class TaskPool(BasePool):  # type: ignore[misc]
         if terminate is not None:
             terminate(signal)
 
+    def hurry(self) -> None:
+        """Have a stop that is under way hand everything back now; a signal handler may call."""
+        self._hurried = True
+
     def on_stop(self) -> None:
-        """Let running tasks finish within the limit; what has not started goes back."""
-        self._drain(float(self.app.conf.get("worker_drain_s", DEFAULT_DRAIN_S)))
+        """Let running tasks finish within the limit; the rest goes back, as what waits does."""
+        drain_s = float(self.app.conf.get("worker_drain_s", DEFAULT_DRAIN_S))
+        self._drain(time.monotonic() + drain_s, lambda: self._hurried or _is_cold())
+        self._hand_back()
 
     def on_terminate(self) -> None:
-        """Stop at once: tasks that were told to end get a moment to say so, no more."""
-        self._drain(HAND_BACK_S)
+        """Stop at once: tasks are told to end and get a moment to say so, no more."""
+        self._hand_back()
 
     def _get_info(self) -> dict[str, Any]:
         return {**super()._get_info(), "threads": self._threads, "busy": self._busy}
 
-    def _drain(self, limit_s: float) -> None:
-        deadline_s = time.monotonic() + limit_s
+    def _hand_back(self) -> None:
+        """Tell every task to hand its job back, and wait for it; one moment however often."""
+        for terminate in list(_terminators.values()):
+            terminate(HAND_BACK)
+        self._handed_back_s = self._handed_back_s or time.monotonic() + HAND_BACK_S
+        self._drain(self._handed_back_s, lambda: False)
+        if self._busy:
+            logger.warning("%s tasks still run; their messages go back", self._busy)
+
+    def _drain(self, deadline_s: float, is_over: Callable[[], bool]) -> None:
         with self._changed:
             self._stopping = True
             self._waiting.clear()
             self._changed.notify_all()
-            while self._busy and (left_s := deadline_s - time.monotonic()) > 0:
-                self._changed.wait(left_s)
-            if self._busy:
-                logger.warning("%s tasks still run; their messages go back", self._busy)
+            while self._busy and (left_s := deadline_s - time.monotonic()) > 0 and not is_over():
+                self._changed.wait(min(left_s, HURRY_LOOK_S))
 
     def _start_thread(self) -> None:
         if self._threads < self.limit and not self._stopping:
@@ -158,3 +185,8 @@ class TaskPool(BasePool):  # type: ignore[misc]
                     # Only a stop waits for this; every idle thread would wake up in vain.
                     if self._stopping:
                         self._changed.notify_all()
+
+
+def _is_cold() -> bool:
+    """True once Celery stops without waiting; 0 would be an exit code."""
+    return celery_state.should_terminate not in (None, False)

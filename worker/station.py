@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from celery.utils.log import get_logger
+from redis import RedisError
 
 from producer.broker import Broker, broker_url
-from producer.errors import VoicefarmError
+from producer.errors import JobNotFound, VoicefarmError
 from producer.ledger import Ledger
 from producer.version import VERSION
 from producer.volumes import Volumes
@@ -34,6 +35,9 @@ from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
 from .telling import Telling
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
 
 logger = get_logger(__name__)
 
@@ -71,12 +75,16 @@ class Station:
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.announcer = Announcer(self.broker.redis, self.engine)
         self.admission = Admission(self._room)
+        #: Those that are under way.
+        self.attempts: set[Attempt] = set()
         self.solitude = Solitude(self._wake)
         self.on_room: Callable[[], None] = lambda: None
+        self.on_hurry: Callable[[], None] = lambda: None
         self.on_broken: Callable[[str], None] = lambda detail: None
         self.pulse = Pulse()
         self._telling: Telling | None = None
         self._started = False
+        self._stops = 0
 
     @classmethod
     def configure(cls, settings: WorkerSettings) -> None:
@@ -118,17 +126,35 @@ class Station:
             **self.engine.snapshot(),
         }
 
+    def drain(self) -> None:
+        """Heed a signal to stop; after a second one nobody waits for what runs."""
+        self._stops += 1
+        if self._stops > 1:
+            self.on_hurry()
+        self.readiness.enter(Readiness.DRAINING, time.time())
+
     def close(self) -> None:
         """Give back what is still held, stop the engine and let go of everything."""
         if self._telling is not None:
             self._telling.close()
         self.reconciler.close()
+        self._abandon()
         self.leases.close()
         self.announcer.close()
         self.engine.close()
         self.durability.close()
         self.broker.close()
         self._lease_broker.close()
+
+    def _abandon(self) -> None:
+        """Hand back the jobs whose tasks have not ended: they were not lost, and are no poison."""
+        # As the leases, it gives up early: nobody waits for a broker that is away.
+        ledger = Ledger(self._lease_broker.redis, keep_s=0)
+        try:
+            for attempt in tuple(self.attempts):
+                attempt.abandon(ledger)
+        except (RedisError, JobNotFound) as error:
+            logger.warning("jobs that still run are not handed back: %s", error)
 
     def _tell(self) -> None:
         if self.settings.http_port is None:

@@ -14,7 +14,7 @@ from producer.state import JobState
 from worker.attempt import Attempt
 from worker.engine.errors import ChunkFailed, EngineClosed, EngineDied, TakeCancelled
 from worker.errors import ClaimLost, VolumeFull
-from worker.job_request import HAND_BACK
+from worker.job_request import HAND_BACK, OVERTIME
 from worker.pool import TaskPool
 from worker.solitude import Solitude
 
@@ -56,6 +56,7 @@ def attempt_at(ledger: MemoryLedger, solitude: Solitude | None = None) -> Attemp
         ledger=ledger,
         node="w@test",
         solitude=solitude or Solitude(),
+        attempts=set(),
         leases=SimpleNamespace(when_lost=lambda tag, action: None, holder="w@test/1"),
     )
     return Attempt(station, "j" * 32, "tag")
@@ -105,6 +106,37 @@ def test_a_job_of_a_worker_that_stops_at_once_goes_back_instead_of_being_cancell
         raise TakeCancelled("cancelled")
 
     assert ledger.changes == [(JobState.QUEUED, {})]
+
+
+def test_a_job_is_handed_back_also_while_its_work_can_not_be_ended(attempt, ledger):
+    with attempt:
+        [running] = attempt._station.attempts
+        running.abandon(ledger)
+
+    assert ledger.changes == [(JobState.QUEUED, {})]
+    assert not attempt._station.attempts
+
+
+def test_a_job_whose_time_is_over_fails_with_that_reason(attempt, ledger):
+    pool = TaskPool(1)
+
+    with pytest.raises(JobFailed), attempt:
+        pool.terminate_job(threading.get_ident(), OVERTIME)
+        raise TakeCancelled("cancelled")
+
+    [(state, fields)] = ledger.changes
+    assert (state, fields["reason"]) == (JobState.FAILED, "time_limit")
+
+
+def test_a_job_that_was_cancelled_before_its_time_was_over_is_cancelled(attempt, ledger):
+    pool = TaskPool(1)
+
+    with pytest.raises(Ignore), attempt:
+        attempt.cancel()
+        pool.terminate_job(threading.get_ident(), OVERTIME)
+        raise TakeCancelled("cancelled")
+
+    assert ledger.changes == [(JobState.CANCELLED, {})]
 
 
 def test_a_job_that_has_ended_meanwhile_is_not_run_again(attempt, ledger):

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
+from celery.worker import state as celery_state
 
 from tests.conftest import eventually
+from worker.job_request import HAND_BACK, OVERTIME
 from worker.pool import TaskPool, terminable
 
 #: Longer than anything here takes; reached only if something hangs.
@@ -145,6 +147,74 @@ def test_a_stop_does_not_wait_longer_than_its_limit(make_pool):
 
     assert tasks.running == 1
     tasks.go.set()
+
+
+class Patient:
+    """A task that runs until it is told to end, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[int | None] = []
+        self.runs = threading.Event()
+        self._end = threading.Event()
+
+    def __call__(self) -> None:
+        with terminable(self._terminate):
+            self.runs.set()
+            self._end.wait(PATIENCE_S)
+
+    def _terminate(self, signal: int | None) -> None:
+        self.told.append(signal)
+        self._end.set()
+
+
+@pytest.fixture
+def patient() -> Patient:
+    return Patient()
+
+
+def test_what_has_not_ended_within_the_limit_of_a_stop_is_told_to_hand_its_job_back(
+    make_pool, patient
+):
+    pool = make_pool(1, drain_s=0.01)
+    pool.apply_async(patient)
+    assert patient.runs.wait(PATIENCE_S)
+
+    pool.stop()
+
+    assert patient.told == [HAND_BACK]
+    assert pool.info["busy"] == 0
+
+
+def test_a_stop_that_is_to_hurry_waits_no_longer(make_pool, patient):
+    pool = make_pool(1, drain_s=1000)
+    pool.apply_async(patient)
+    assert patient.runs.wait(PATIENCE_S)
+    threading.Timer(0.05, pool.hurry).start()
+
+    pool.stop()
+
+    assert patient.told == [HAND_BACK]
+
+
+def test_a_cold_stop_does_not_wait_for_what_runs(make_pool, patient, monkeypatch):
+    pool = make_pool(1, drain_s=1000)
+    pool.apply_async(patient)
+    assert patient.runs.wait(PATIENCE_S)
+    monkeypatch.setattr(celery_state, "should_terminate", True)
+
+    pool.stop()
+
+    assert patient.told == [HAND_BACK]
+
+
+@pytest.mark.parametrize("limit", ["timeout", "soft_timeout"])
+def test_a_task_is_ended_when_its_time_is_over(make_pool, patient, limit):
+    ended = threading.Event()
+
+    make_pool(1).apply_async(patient, callback=lambda _: ended.set(), **{limit: 0.01})
+
+    assert ended.wait(PATIENCE_S)
+    assert patient.told == [OVERTIME]
 
 
 def test_a_running_task_is_ended_through_the_thread_it_was_accepted_with(make_pool):
