@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from .acknowledgement import confirm
 from .address import Address
+from .broker_doubts import doubts
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
 from .errors import BrokerRefused, BrokerUnavailable, SettingsError, VoicefarmError
@@ -149,6 +150,11 @@ class Broker:
         """Raise a `BrokerUnavailable` of its kind unless the broker answers us."""
         with self.reachable():
             self.redis.ping()
+
+    def doubts(self) -> list[str]:
+        """Return what of the server's configuration could cost jobs, each with what to do."""
+        with self.reachable():
+            return list(doubts(self.redis.info()))
 
     def send(self, jobs: Sequence[tuple[str, AnyJob]]) -> None:
         """Put one message a job on its queue, many in one round trip."""

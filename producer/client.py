@@ -16,6 +16,7 @@ from .broker import Broker
 from .config import ProducerSettings
 from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
 from .following import follow
+from .intake import take_in, take_in_many
 from .job import SpeechJob, decode, new_job_id, speech_job
 from .ledger import JobRow, Ledger
 from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
@@ -187,12 +188,8 @@ class VoiceFarm:
         with self.broker.reachable():
             if require_worker and not self.workers():
                 raise NoWorker(QUEUE_OF[job.priority])
-            job_id = new_job_id()
-            known = self.ledger.create(job_id, job, time.time(), idempotency_key or "")
-        if known == job_id:
-            self.broker.send([(job_id, job)])
-        self.broker.confirm([known])
-        return Job(self, known)
+        key = idempotency_key or ""
+        return Job(self, take_in(self.broker, self.ledger, new_job_id(), job, key))
 
     def submit_many(self, items: Iterable[Item], **common: Any) -> list[Job]:
         """Queue many texts, in order, as batch work; `common` holds for each of them.
@@ -204,10 +201,7 @@ class VoiceFarm:
         ]
         remaining = iter(checked)
         while batch := list(islice(remaining, SUBMIT_BATCH)):
-            with self.broker.reachable():
-                self.ledger.create_many(batch, time.time())
-            self.broker.send(batch)
-            self.broker.confirm([job_id for job_id, _ in batch])
+            take_in_many(self.broker, self.ledger, batch)
         return [Job(self, job_id) for job_id, _ in checked]
 
     def job(self, job_id: str) -> Job:

@@ -17,7 +17,7 @@ from .backlog import expected_s
 from .errors import InvalidJob, JobNotFound
 from .queues import DELIVERIES_KEY, idempotency_key, job_key, state_key
 from .state import JobState, may_follow
-from .transitions import CHANGE, CREATE, START
+from .transitions import CHANGE, CREATE, NOTE, START, WITHDRAW
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -116,6 +116,10 @@ class Ledger:
     def _start(self) -> Any:
         return self._redis.register_script(START)
 
+    @cached_property
+    def _note(self) -> Any:
+        return self._redis.register_script(NOTE)
+
     def create(self, job_id: str, job: jobs.AnyJob, now_s: float, idempotency: str = "") -> str:
         """Write a queued row; return its id, or the id that the idempotency key had before."""
         keys = [job_key(job_id), state_key(JobState.QUEUED)]
@@ -133,6 +137,16 @@ class Ledger:
                 queued[job_id] = now_s
             if queued:
                 pipe.zadd(state_key(JobState.QUEUED), queued)
+            pipe.execute()
+
+    def withdraw(self, job_ids: Iterable[str], idempotency: str = "") -> None:
+        """Take rows back whose messages could not be sent, unless a worker has begun."""
+        index = state_key(JobState.QUEUED)
+        more = [idempotency_key(idempotency)] if idempotency else []
+        script = self._redis.register_script(WITHDRAW)
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                script(keys=[job_key(job_id), index, *more], args=[job_id], client=pipe)
             pipe.execute()
 
     def start(
@@ -165,18 +179,15 @@ class Ledger:
         # The wish is written first: a job that starts in between sees it between two chunks.
         if self._redis.hget(job_key(job_id), "state") is None:
             raise JobNotFound(job_id)
-        self._redis.hset(job_key(job_id), "cancel", 1)
+        self._note(keys=[job_key(job_id)], args=["cancel", 1])
         waiting = [JobState.QUEUED, JobState.WAITING_WINDOW]
         before, _ = self._move(job_id, JobState.CANCELLED, now_s, {}, waiting)
         return JobState.CANCELLED if before in waiting else before
 
     def progress(self, job_id: str, chunks: int, chunks_done: int, audio_s: float) -> bool:
         """Note how far a job is; return whether somebody wants it cancelled."""
-        fields: dict[Any, Any] = {"chunks": chunks, "chunks_done": chunks_done, "audio_s": audio_s}
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hset(job_key(job_id), mapping=fields)
-            pipe.hexists(job_key(job_id), "cancel")
-            return bool(pipe.execute()[1])
+        fields = ["chunks", chunks, "chunks_done", chunks_done, "audio_s", audio_s]
+        return bool(self._note(keys=[job_key(job_id)], args=fields))
 
     def row(self, job_id: str) -> JobRow:
         """Return one row, or raise `JobNotFound`."""

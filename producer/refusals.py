@@ -19,7 +19,7 @@ def broker_error(masked_url: str, error: BaseException) -> BrokerUnavailable:
         if isinstance(cause, SSLCertVerificationError):
             return BrokerUntrusted(masked_url, cause.verify_message.rstrip("."))
         if isinstance(cause, OutOfMemoryError):
-            return BrokerFull(masked_url, _first_line(cause))
+            return BrokerFull(masked_url, "maxmemory is used up")
         refused = isinstance(cause, (AuthenticationError, NoPermissionError))
         if refused or _NOBODY in str(cause):
             return BrokerRefused(masked_url, _first_line(cause))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from .queues import changes_channel, state_key
+from .scripting import ALSO_WHEN_FULL
 
 #: Writes the row, unless the idempotency key already names one; returns the id that counts.
 #: KEYS row, index, idempotency key. ARGV id, now, keep_s, fields...
@@ -23,6 +24,26 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 return ARGV[1]
 """
+
+#: Takes a row back that nobody has begun, and its idempotency key. KEYS row, index, idempotency
+#: key. ARGV id.
+WITHDRAW: Final = (
+    ALSO_WHEN_FULL
+    + """
+if redis.call('HGET', KEYS[1], 'state') == 'queued' then redis.call('DEL', KEYS[1]) end
+redis.call('ZREM', KEYS[2], ARGV[1])
+if KEYS[3] and redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+"""
+)
+
+#: Writes fields of a row. KEYS row. ARGV fields... Returns whether somebody wants it cancelled.
+NOTE: Final = (
+    ALSO_WHEN_FULL
+    + """
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return redis.call('HEXISTS', KEYS[1], 'cancel')
+"""
+)
 
 #: What the scripts below share: enter a state, in the row, in the indexes and for all who follow.
 _ENTER: Final = """
@@ -46,7 +67,8 @@ end
 #: KEYS row. ARGV id, target, allowed, now, keep_s, token, fields... Returns the state before
 #: and whether it was changed; nothing if there is no row.
 CHANGE: Final = (
-    _ENTER
+    ALSO_WHEN_FULL
+    + _ENTER
     + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then return {} end
@@ -63,7 +85,8 @@ return {before, 1}
 #: ran; the state alone if it has no way to `running`, or if the attempt that has the row came
 #: with another message that is still delivered.
 START: Final = (
-    _ENTER
+    ALSO_WHEN_FULL
+    + _ENTER
     + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then return {} end

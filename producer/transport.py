@@ -9,6 +9,7 @@ with redis 8.1).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from celery.app import amqp
@@ -20,6 +21,7 @@ from kombu.transport.redis import QoS as KombuQoS
 from kombu.transport.redis import SentinelChannel as KombuSentinelChannel
 from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuTransport
+from redis.exceptions import OutOfMemoryError
 
 from .address import Address, SentinelAddress
 from .queues import QUEUE_OF
@@ -32,7 +34,9 @@ class QoS(KombuQoS):
         """Deliver again what ran out, if this channel takes jobs."""
         # kombu would also do so while it waits for the answer to a question, as whoever asks.
         if set(self.channel.active_queues) & set(QUEUE_OF.values()):
-            super().restore_visible(*args, **options)  # type: ignore[no-untyped-call]
+            # Redis without memory has room for no lock either; it is tried again.
+            with suppress(OutOfMemoryError):
+                super().restore_visible(*args, **options)  # type: ignore[no-untyped-call]
 
 
 class Channel(KombuChannel):
@@ -48,6 +52,17 @@ class Channel(KombuChannel):
         if self._kept is None or self._kept.connection_pool is not self.pool:
             self._kept = super()._create_client()  # type: ignore[no-untyped-call]
         return self._kept
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Note where messages go; Redis without memory refuses even what stands there already."""
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[no-untyped-call]
+        except OutOfMemoryError:
+            entry = (routing_key or "", pattern or "", queue or "")
+            # What goes to everybody goes by pub/sub.
+            everybody = queue in self._fanout_queues
+            if not everybody and entry not in self.get_table(exchange):  # type: ignore[no-untyped-call]
+                raise
 
 
 class SentinelChannel(Channel, KombuSentinelChannel):

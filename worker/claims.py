@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
+from producer.scripting import ALSO_WHEN_FULL
 
 from .errors import ClaimLost
 
@@ -32,7 +33,9 @@ LOOK_S: Final = 0.05
 
 #: Takes a claim, or confirms it. It is refused to who has lost its own message, and while it
 #: is somebody's who has not. KEYS claim, leases, deliveries. ARGV claimant, tag, holder, seconds.
-_TAKE: Final = """
+_TAKE: Final = (
+    ALSO_WHEN_FULL
+    + """
 local function holds(tag, holder)
   return redis.call('HGET', KEYS[2], tag) == holder and redis.call('ZSCORE', KEYS[3], tag)
 end
@@ -46,6 +49,7 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
 return 1
 """
+)
 
 #: Deletes the claim only if it is still ours.
 _RELEASE: Final = """

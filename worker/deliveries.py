@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY, QUEUE_OF, Priority
+from producer.scripting import ALSO_WHEN_FULL
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: Puts a message back to the end of the queue from which the next one is taken, if it is still
 #: the holder's. ARGV tag, holder, message.
-_RESTORE: Final = """
+_RESTORE: Final = (
+    ALSO_WHEN_FULL
+    + """
 if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
@@ -22,6 +25,7 @@ redis.call('HDEL', KEYS[3], ARGV[1])
 redis.call('RPUSH', KEYS[4], ARGV[3])
 return 1
 """
+)
 
 
 @dataclass(frozen=True, slots=True)

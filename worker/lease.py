@@ -24,6 +24,7 @@ import redis as redis_py
 from celery.utils.log import get_logger
 
 from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
+from producer.scripting import ALSO_WHEN_FULL
 
 from .deliveries import Delivery, restore
 
@@ -44,7 +45,7 @@ CLOSE_S: Final = 1.0
 _KEYS: Final = (DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY)
 
 #: Redis' own clock: what it noted and what is renewed are told by the same one.
-_NOW: Final = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6\n"
+_NOW: Final = ALSO_WHEN_FULL + "local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6\n"
 
 #: Notes a delivery. ARGV tag, holder, message.
 _TAKE: Final = (
@@ -74,13 +75,16 @@ return lost
 )
 
 #: Ends a delivery if it is still the holder's. ARGV tag, holder.
-_FINISH: Final = """
+_FINISH: Final = (
+    ALSO_WHEN_FULL
+    + """
 if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 1
 """
+)
 
 
 @dataclass(frozen=True, slots=True)

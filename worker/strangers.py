@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from celery.utils.log import get_logger
+from redis.exceptions import OutOfMemoryError
 
 from producer.queues import STRANGERS_KEY
 
@@ -31,7 +32,11 @@ class Strangers:
     def keep(self, why: str, message: Any) -> None:
         """Keep what is known of a message, with the reason why it is not ours."""
         kept = json.dumps({"why": why, "message": message}, default=_readable)
-        self._redis.lpush(STRANGERS_KEY, kept)
+        try:
+            self._redis.lpush(STRANGERS_KEY, kept)
+        except OutOfMemoryError:
+            logger.error("the broker has no memory to keep what is not ours: %s", why)
+            return
         self._redis.ltrim(STRANGERS_KEY, 0, KEPT_STRANGERS - 1)
         logger.warning("a message that is not ours was kept in %s: %s", STRANGERS_KEY, why)
 

@@ -109,7 +109,9 @@ def _broker(farm: VoiceFarm) -> tuple[bool, str]:
     from ..broker import mask
 
     jobs = sum(farm.counts().values())
-    return True, f"{mask(farm.broker.url)} answers and knows {jobs:,} jobs"
+    doubts = farm.broker.doubts()
+    answers = f"{mask(farm.broker.url)} answers and knows {jobs:,} jobs"
+    return not doubts, "; ".join([answers, *doubts])
 
 
 def _worker(farm: VoiceFarm) -> tuple[bool, str]:

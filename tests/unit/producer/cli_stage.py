@@ -65,6 +65,7 @@ class FakeFarm:
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
     rows: dict[str, JobRow] = field(default_factory=dict)
     jobs: list[SpeechJob] = field(default_factory=list)
+    broker_doubts: list[str] = field(default_factory=list)
     interrupted: bool = False
     unreachable: bool = False
 
@@ -139,7 +140,8 @@ class FakeFarm:
     @property
     def broker(self) -> Any:
         self._connect()
-        return type("Broker", (), {"url": "redis://:secret@127.0.0.1:6379/0"})
+        url, doubts = "redis://:secret@127.0.0.1:6379/0", list(self.broker_doubts)
+        return type("Broker", (), {"url": url, "doubts": staticmethod(lambda: doubts)})
 
     def _connect(self) -> None:
         if self.unreachable:

@@ -131,6 +131,19 @@ def test_doctor_finds_what_is_amiss(stage):
     assert amiss == {"broker", "worker", "volume uploads"}
 
 
+def test_doctor_tells_what_of_the_broker_could_cost_jobs(stage):
+    stage.farm.workers_there = {"cpu0@host": READY}
+    stage.farm.volumes.make()
+    stage.farm.broker_doubts = ["appendonly is off"]
+
+    code = stage.run("doctor", "--json")
+
+    [check] = [row for row in map(json.loads, stage.out.splitlines()) if not row["ok"]]
+    assert code == 1
+    assert check["name"] == "broker"
+    assert check["detail"].endswith("; appendonly is off")
+
+
 def test_doctor_wants_the_versions_that_the_package_asks_for():
     setup = configparser.ConfigParser()
     setup.read(CHECKOUT / "setup.cfg")
