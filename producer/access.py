@@ -58,7 +58,8 @@ _PRODUCER_COMMANDS: Final = (
 
 _MONITOR_COMMANDS: Final = (
     *("hget", "hgetall", "hmget", "hlen", "zrange", "zrevrange", "zcard", "zrandmember"),
-    *("llen", "smembers", "publish", "subscribe", "unsubscribe", "psubscribe", "punsubscribe"),
+    *("llen", "lrange", "mget"),
+    *("smembers", "publish", "subscribe", "unsubscribe", "psubscribe", "punsubscribe"),
     # To ask the workers: a queue for their answers.
     *("brpop", "sadd", "srem", "del", "pexpire", "multi", "exec", "zadd", "zrem", "zscore"),
     *(

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from .broker import Broker
 from .config import ProducerSettings
+from .decisions import Decision, decisions
 from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
 from .following import follow
 from .intake import take_in, take_in_many
@@ -218,6 +219,11 @@ class VoiceFarm:
     def workers(self, timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, dict[str, Any]]:
         """Return each worker's readiness by node name; takes the whole timeout."""
         return self.broker.ask_workers("gpu_ready", timeout_s)
+
+    def decisions(self, limit: int = 50) -> list[Decision]:
+        """Return what every `up` has decided about its workers last, newest first."""
+        with self.broker.reachable():
+            return decisions(self.broker.redis, limit)
 
     def voices(self) -> Catalogue:
         """Return what the farm's engines can speak, as their workers announced it."""

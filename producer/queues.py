@@ -51,6 +51,27 @@ LEASES_KEY: Final = f"{PREFIX}:leases"
 #: String with a time limit: which worker looks for jobs without a message.
 RECONCILER_KEY: Final = f"{PREFIX}:reconciler"
 
+#: List of what every `up` has decided about its workers, and why (JSON), newest first, bounded.
+DECISIONS_KEY: Final = f"{PREFIX}:decisions"
+
+
+class Beating(StrEnum):
+    """Who tells the farm every few seconds that it is there."""
+
+    WORKER = "worker"
+    #: One `voicefarm up`, for all the workers that it keeps.
+    HOST = "host"
+
+
+def beat_key(kind: Beating, name: str) -> str:
+    """Redis string with a time limit: the last heartbeat of a worker or a host (JSON)."""
+    return f"{PREFIX}:{kind}:{name}"
+
+
+def beats_key(kind: Beating) -> str:
+    """Redis sorted set: the names of a kind, by when they beat last."""
+    return f"{PREFIX}:{kind}s"
+
 
 def job_key(job_id: str) -> str:
     """Redis hash: the ledger row of one job."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from producer.cli.output import Output
 from producer.cli.up import up_options
 
 from .config import WorkerSettings
+from .farm_plan import FarmPlan
 from .up import up
 from .voice_commands import voices
 
@@ -25,15 +27,10 @@ def worker() -> None:
 @worker.command("up", context_settings={"allow_interspersed_args": False})
 @click.option("--directory", type=click.Path(path_type=Path), default=".", help="Of COMMAND.")
 @up_options
-def run_up(*, directory: Path, flower: bool, flower_port: int, command: Sequence[str]) -> int:
+def run_up(*, flower: bool, flower_port: int, command: Sequence[str], **flags: Any) -> int:
     """Run the farm of this machine; every setting is a VOICEFARM_* variable."""
-    return up(
-        WorkerSettings.load(),
-        flower_port=flower_port if flower else None,
-        command=command,
-        directory=directory,
-        tell=Output().note,
-    )
+    plan = FarmPlan(flower_port=flower_port if flower else None, command=command, **flags)
+    return up(WorkerSettings.load(), plan, tell=Output().note)
 
 
 worker.add_command(voices)

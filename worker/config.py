@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -20,6 +21,11 @@ class WorkerSettings(ProducerSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where `xtts` runs; `auto` is a GPU if there is one."
+    )
+    gpu: str = Field(
+        default="",
+        description="UUID of the GPU of this worker, which is all that its engine's process sees. "
+        "`voicefarm up` sets it.",
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto",
@@ -88,6 +94,27 @@ class WorkerSettings(ProducerSettings):
     store: Literal["volume", "off"] = Field(
         default="volume",
         description="`off` throws all audio away: for measuring what the store costs.",
+    )
+    scale_horizon_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="`up --min`: more workers are started while those that run would need longer "
+        "for all that waits.",
+    )
+    scale_age_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="`up --min`: one more worker is started while a job has waited longer.",
+    )
+    scale_idle_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="`up --min`: seconds of too little work before workers are drained.",
+    )
+    fake_gpus: Path | None = Field(
+        default=None,
+        description="File that describes the GPUs of this machine, in place of the driver, for "
+        "tests and demonstrations.",
     )
     fake_speed: float = Field(
         default=0.0, ge=0, description="Fake engine: times real time of one row; 0 is at once."

@@ -16,6 +16,9 @@ from .engine.service import SpeechEngine
 #: The file whose presence in `models/xtts` makes `auto` take XTTS.
 XTTS_FILE: Final = "model.pth"
 
+#: What shows a process only some GPUs, by index or UUID; read when CUDA starts.
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
 
 def engine_spec(settings: WorkerSettings) -> EngineSpec:
     """Return what the settings say of the engine, as plain data."""
@@ -67,7 +70,8 @@ def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase)
 
         return EngineProcess(
             spec,
-            env=child_environment(),
+            # Of no other GPU should it ever hear.
+            env=child_environment(**({VISIBLE: settings.gpu} if settings.gpu else {})),
             hang_s=settings.hang_s,
             on_room=on_room,
             on_phase=on_phase,

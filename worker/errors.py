@@ -5,6 +5,8 @@
   + ClaimLost         the work is somebody else's now; nothing may be published
   + PoisonJob         workers died with the job in them, too often
   + TimeLimitReached  the job ran longer than a job may
+  + GpuUnavailable    a GPU that was asked for is not there, or is not fit
+  + WorkersFail       no worker of this machine can be kept running
   + UnfitRecordings   no voice should be made of these recordings
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
@@ -28,6 +30,14 @@ class WorkerError(Exception):
     """The root of what the worker raises on purpose."""
 
     reason: ClassVar[Reason] = Reason.INTERNAL
+
+
+class GpuUnavailable(WorkerError):
+    """A GPU that was asked for is not there or not fit for the models; the text says why."""
+
+
+class WorkersFail(WorkerError):
+    """No worker of this machine can be kept running; the text has the end of a log."""
 
 
 class UnfitRecordings(WorkerError):

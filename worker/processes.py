@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -91,6 +91,16 @@ class Child:
         """Ask it to end."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """End it and its group at once; it may give nothing back."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, below 0 for a signal; None while it runs."""
+        return self._process.poll()
+
     def wait(self, limit_s: float, hurried: Callable[[], bool]) -> None:
         """Wait for its end; cut it short at the limit, or once we are `hurried`."""
         deadline_s = time.monotonic() + limit_s
@@ -105,8 +115,7 @@ class Child:
         self._process.send_signal(signal.SIGQUIT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(QUIT_S)
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
 
     def ending(self) -> str:
@@ -116,19 +125,24 @@ class Child:
         return "\n  ".join([f"{self.name} ended with {code}; the end of {self.log}:", *lines])
 
 
-def claim_log(logs: Path, kind: str, host: str) -> tuple[str, BinaryIO]:
-    """Return the first free node name, such as `cpu0@host`, with its open log.
+def claim_log(logs: Path, names: Iterable[str], host: str) -> tuple[str, BinaryIO]:
+    """Return the first free node name, such as `gpu0@host`, with its open log.
 
     The log's lock is the claim. Whoever writes to this log holds it, so a name is free again
-    when the last process of its worker is gone.
+    when its `up` and the last process of its worker are gone.
     """
-    for number in itertools.count():
-        name = f"{kind}{number}@{host}"
-        log = (logs / f"{name}.log").open("ab")
+    for name in names:
+        node = f"{name}@{host}"
+        log = (logs / f"{node}.log").open("ab")
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             log.close()
         else:
-            return name, log
-    raise AssertionError("counting does not end")
+            return node, log
+    raise AssertionError("names do not end")
+
+
+def numbered(kind: str) -> Iterator[str]:
+    """Yield `cpu0`, `cpu1` ..."""
+    return (f"{kind}{number}" for number in itertools.count())

@@ -26,6 +26,8 @@ from .durability import GroupCommit, sync_of
 from .engine.errors import EngineError
 from .engine_choice import make_engine
 from .errors import WorkerError
+from .gpus import own_gpu
+from .heartbeat import Heartbeat
 from .lease import Leases
 from .null_store import NullStore
 from .pulse import Pulse
@@ -35,6 +37,7 @@ from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
 from .telling import Telling
+from .tempo import Tempo
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -57,7 +60,7 @@ class Station:
         self.node = socket.gethostname()
         self.broker = Broker(broker_url(settings), retries=REDIS_RETRIES)
         self.ledger = Ledger(self.broker.redis, keep_s=settings.keep_days * 86400)
-        # A client that gives up early: the leases try again themselves.
+        # A client that gives up early: the leases and the heartbeat try again themselves.
         self._lease_broker = Broker(self.broker.url)
         self.leases = Leases(self._lease_broker.redis, settings.lease_s)
         self.reconciler = Reconciler(
@@ -82,6 +85,9 @@ class Station:
         self.on_hurry: Callable[[], None] = lambda: None
         self.on_broken: Callable[[str], None] = lambda detail: None
         self.pulse = Pulse()
+        self.gpu = own_gpu(settings)
+        self._tempo = Tempo()
+        self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
         self._telling: Telling | None = None
         self._started = False
         self._stops = 0
@@ -108,6 +114,7 @@ class Station:
         self.leases.start(node)
         self.reconciler.start(self.leases.holder)
         self._tell()
+        self._heartbeat.start(node)
         try:
             self.volumes.make()
             self.store.prepare()
@@ -123,6 +130,10 @@ class Station:
             "pid": os.getpid(),
             "version": VERSION,
             "http_port": self._telling.port if self._telling else None,
+            "held": self.leases.held,
+            "lost": self.leases.lost,
+            "gpu": self.gpu.facts,
+            "real_time_factor": self._tempo.real_time_factor,
             **self.engine.snapshot(),
         }
 
@@ -140,6 +151,7 @@ class Station:
         self.reconciler.close()
         self._abandon()
         self.leases.close()
+        self._heartbeat.close()
         self.announcer.close()
         self.engine.close()
         self.durability.close()
@@ -164,6 +176,13 @@ class Station:
         except OSError as error:
             # Jobs matter more than probes, and whoever probes finds out.
             logger.error("VOICEFARM_HTTP_PORT=%d: %s", self.settings.http_port, error.strerror)
+
+    def _refresh(self) -> None:
+        """Look up what takes its time, on the heartbeat's thread."""
+        self.gpu.refresh()
+        facts = self.engine.snapshot()
+        busy = bool(facts.get("active") or facts.get("waiting"))
+        self._tempo.note(time.monotonic(), float(facts.get("audio_s") or 0), busy=busy)
 
     def _room(self, interactive: bool) -> int:
         if self.readiness.state is not Readiness.READY or self.solitude.is_wanted:

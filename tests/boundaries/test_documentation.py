@@ -24,9 +24,13 @@ from producer.job import RATES_OF, OutputSpec, RvcSettings, SpeechJob
 from producer.published import XTTS_V2
 from producer.queues import (
     CATALOGUE_KEY,
+    DECISIONS_KEY,
     LEASES_KEY,
     REPLICATION_KEY,
     STRANGERS_KEY,
+    Beating,
+    beat_key,
+    beats_key,
     changes_channel,
     idempotency_key,
     job_key,
@@ -180,6 +184,9 @@ def test_every_state_stands_in_the_table_with_what_may_follow(state):
         *(
             take_claim_key("<content key>"),
             CATALOGUE_KEY,
+            DECISIONS_KEY,
+            *(beats_key(kind) for kind in Beating),
+            *(beat_key(kind, f"<{kind}>") for kind in Beating),
             LEASES_KEY,
             REPLICATION_KEY,
             STRANGERS_KEY,

@@ -9,113 +9,13 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from producer.embedded import find_server
-from producer.errors import EmbeddedBrokerFailed
-from tests.conftest import CHECKOUT, eventually, missing
+from tests.conftest import eventually, missing
+from tests.integration.up_process import LIMIT_S, VOICEFARM, processes_of
 
 pytestmark = pytest.mark.service
-
-VOICEFARM = (sys.executable, "-m", "producer")
-
-#: Generous: machines are shared.
-LIMIT_S = 60.0
-
-
-class Up:
-    """One `voicefarm up`, in a session of its own as in a terminal."""
-
-    def __init__(self, home: Path, directory: Path, *arguments: str, **settings: str) -> None:
-        self.home = home
-        self.stderr = directory / f"up{len(list(directory.glob('up*')))}.err"
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(CHECKOUT),
-            "VOICEFARM_HOME": str(home),
-            "VOICEFARM_ENGINE": "fake",
-            **settings,
-        }
-        with self.stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*VOICEFARM, "up", *arguments],
-                cwd=directory,
-                env=self.environment,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                start_new_session=True,
-            )
-
-    @property
-    def told(self) -> str:
-        return self.stderr.read_text()
-
-    def ready(self) -> Up:
-        """Wait until the farm says that it is ready."""
-        eventually(lambda: "is ready" in self.told or self.process.poll() is not None, LIMIT_S)
-        assert self.process.poll() is None, self.told
-        return self
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another command against the same farm."""
-        return subprocess.run(
-            [*VOICEFARM, *arguments], env=self.environment, capture_output=True, text=True,
-            check=False, timeout=LIMIT_S,
-        )  # fmt: skip
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code and what was written to stdout."""
-        out, _ = self.process.communicate(timeout=LIMIT_S)
-        return self.process.returncode, out
-
-
-def processes_of(home: Path) -> dict[int, str]:
-    """Return the command lines of all processes that run for this home, by pid."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            directory = (entry / "cwd").readlink()
-        except (OSError, UnicodeDecodeError):  # no process, or one that has just ended
-            continue
-        # The broker overwrites its environment with its title, but it works in its directory.
-        if f"VOICEFARM_HOME={home}".encode() in environment or directory == home / "broker":
-            found[int(entry.name)] = command
-    return found
-
-
-def pid_of(home: Path, part: str) -> int:
-    """Return the pid of the one process whose command line has `part` in it."""
-    (pid,) = [pid for pid, command in processes_of(home).items() if part in command]
-    return pid
-
-
-@pytest.fixture
-def start_up(home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
-    """Start `voicefarm up ARGUMENTS` with a home of its own; nothing may be left of it."""
-    try:
-        find_server()
-    except EmbeddedBrokerFailed as error:
-        missing(str(error))
-    started: list[Up] = []
-
-    def start(*arguments: str, **settings: str) -> Up:
-        started.append(Up(home, tmp_path, *arguments, **settings))
-        return started[-1]
-
-    yield start
-    for up in started:
-        if up.process.poll() is None:
-            up.process.kill()
-        up.process.communicate()
-    eventually(lambda: not processes_of(home))
 
 
 def test_a_command_runs_once_the_farm_is_ready_and_leaves_nothing_running(start_up, home, tmp_path):
@@ -147,16 +47,6 @@ def test_nothing_outlives_a_farm_that_is_killed(start_up, home):
     up.process.kill()
 
     eventually(lambda: not processes_of(home))
-
-
-def test_a_worker_that_is_killed_ends_the_farm_and_shows_its_log(start_up, home):
-    up = start_up().ready()
-
-    os.kill(pid_of(home, " worker -n cpu0@"), signal.SIGKILL)
-
-    code, _ = up.end()
-    assert code == 1
-    assert re.search(r"cpu0@\S+ ended with -9", up.told)
 
 
 def test_ctrl_c_while_a_command_waits_leaves_its_job_in_the_queue(start_up, home):

@@ -12,6 +12,7 @@ import pytest
 
 from producer.cli import run_voicefarm
 from producer.content_key import content_key
+from producer.decisions import Decision
 from producer.errors import BrokerUnavailable, JobNotFound, NoWorker
 from producer.job import SpeechJob, new_job_id, speech_job
 from producer.ledger import JobRow
@@ -63,6 +64,7 @@ class FakeFarm:
     ending: JobState | None = JobState.DONE
     workers_there: dict[str, dict[str, Any]] = field(default_factory=dict)
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
+    decided: list[Decision] = field(default_factory=list)
     rows: dict[str, JobRow] = field(default_factory=dict)
     jobs: list[SpeechJob] = field(default_factory=list)
     broker_doubts: list[str] = field(default_factory=list)
@@ -127,6 +129,10 @@ class FakeFarm:
     def workers(self, timeout_s: float = 1.0) -> Mapping[str, dict[str, Any]]:
         self._connect()
         return self.workers_there
+
+    def decisions(self, limit: int = 50) -> list[Decision]:
+        self._connect()
+        return self.decided[:limit]
 
     def voices(self) -> Catalogue:
         self._connect()

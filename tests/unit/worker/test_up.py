@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from producer.cli.exit_codes import ExitCode
+from worker import restarts
+from worker import supervisor as supervisor_module
 from worker import up as up_module
 from worker.config import WorkerSettings
-from worker.processes import StopSignals, claim_log
-from worker.up import FarmFailed, up
+from worker.farm_failure import FarmFailed
+from worker.farm_plan import FarmPlan
+from worker.processes import StopSignals, claim_log, numbered
+from worker.up import up
 
 URL = "redis://:secret@127.0.0.1:1/0"
 
@@ -69,25 +73,40 @@ while not pathlib.Path("flower.json").exists():
 """
 
 
-class FakeFarm:
+class FakeView:
     """Finds the worker in the state that is set, once it has started."""
 
     state = "ready"
 
-    def __init__(self, url: str, *, home: Path) -> None:
+    def __init__(self, url: str) -> None:
         assert url == URL
+        self.buried: list[str] = []
+        FakeView.last = self
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def workers(self, timeout_s):
-        if not Path("worker.json").exists():
+    def workers(self):
+        try:
+            pid = json.loads(Path("worker.json").read_text())["pid"]
+        except FileNotFoundError:
             return {}
         node = f"cpu0@{socket.gethostname()}"
-        return {node: {"state": self.state, "engine": "fake", "revision": "1", "device": "cpu"}}
+        facts = {"state": self.state, "engine": "fake", "revision": "1", "device": "cpu"}
+        return {node: {"pid": pid, **facts}}
+
+    def bury(self, node):
+        self.buried.append(node)
+        return 0
+
+    def record(self, decision):
+        pass
+
+    def tell(self, host, facts):
+        pass
+
+    def leave(self, host):
+        pass
+
+    def close(self):
+        pass
 
 
 class Machine:
@@ -104,13 +123,8 @@ class Machine:
         (self.directory / "parts.json").write_text(json.dumps(parts))
 
     def up(self, *command: str, flower_port: int | None = None) -> int:
-        return up(
-            self.settings,
-            flower_port=flower_port,
-            command=command,
-            directory=self.directory,
-            tell=self._tell,
-        )
+        plan = FarmPlan(flower_port=flower_port, command=command, directory=self.directory)
+        return up(self.settings, plan, tell=self._tell)
 
     def seen(self, name: str) -> dict:
         return json.loads((self.directory / f"{name}.json").read_text())
@@ -129,8 +143,8 @@ def machine(tmp_path, monkeypatch) -> Machine:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(up_module, "_CHECKOUT", tmp_path)
     monkeypatch.setattr(up_module, "EmbeddedBroker", FakeBroker)
-    monkeypatch.setattr(up_module, "VoiceFarm", FakeFarm)
-    monkeypatch.setattr(up_module, "_ANSWER_S", 0.0)
+    monkeypatch.setattr(up_module, "FarmView", FakeView)
+    monkeypatch.setattr(supervisor_module, "LOOK_S", 0.05)
     return Machine(tmp_path)
 
 
@@ -183,7 +197,7 @@ def test_a_second_signal_ends_a_worker_that_takes_its_time(machine):
 
 
 def test_a_worker_that_does_not_end_is_killed_at_the_limit(machine, monkeypatch):
-    monkeypatch.setattr(up_module, "_STOP_MARGIN_S", 0.2)
+    monkeypatch.setattr(supervisor_module, "STOP_MARGIN_S", 0.2)
     machine.settings = machine.settings.model_copy(update={"drain_s": 0.0})
     machine.cast(worker="deaf")
 
@@ -201,18 +215,21 @@ def test_a_worker_that_dies_ends_the_farm_with_the_end_of_its_log(machine):
     assert FakeBroker.last.owned is False
 
 
-def test_a_broken_worker_is_not_waited_for(machine, monkeypatch):
-    monkeypatch.setattr(FakeFarm, "state", "broken")
+def test_a_worker_that_is_never_ready_is_not_waited_for_for_ever(machine, monkeypatch):
+    monkeypatch.setattr(FakeView, "state", "loading")
+    monkeypatch.setattr(supervisor_module, "READY_LIMIT_S", 0.2)
+    monkeypatch.setattr(restarts, "FIRST_PAUSE_S", 0.0)
 
-    with pytest.raises(FarmFailed, match="is not ready"):
+    with pytest.raises(FarmFailed, match="no worker can be kept running"):
         machine.up()
 
+    assert any("not ready within" in line for line in machine.told)
     assert not is_running(machine.seen("worker")["pid"])
 
 
 def test_a_broker_that_dies_ends_the_farm(machine, monkeypatch):
     monkeypatch.setattr(
-        FakeFarm, "workers", lambda *_: vars(FakeBroker.last).update(alive=False) or {}
+        FakeView, "workers", lambda _: vars(FakeBroker.last).update(alive=False) or {}
     )
 
     with pytest.raises(FarmFailed, match="the broker has ended"):
@@ -260,13 +277,31 @@ def test_a_command_that_ignores_a_signal_is_killed_by_the_next(machine):
 def test_a_command_does_not_outlive_its_farm(machine):
     script = (
         "import json, os, signal, time; open('pid', 'w').write(str(os.getpid()));"
+        "json.dump({'worker': 'dies'}, open('parts.json', 'w'));"
         "os.kill(json.load(open('worker.json'))['pid'], 9); time.sleep(60)"
     )
 
-    with pytest.raises(FarmFailed, match="ended with -9"):
+    with pytest.raises(FarmFailed, match="ended with 70"):
         machine.up(sys.executable, "-c", script)
 
     assert not is_running(int(Path("pid").read_text()))
+
+
+def test_a_worker_that_is_killed_is_started_again_and_its_jobs_are_given_back(machine):
+    script = (
+        "import json, os, time\n"
+        "def pid():\n"
+        "    return json.load(open('worker.json'))['pid']\n"
+        "first = pid()\n"
+        "os.kill(first, 9)\n"
+        "while pid() == first: time.sleep(0.02)\n"
+    )
+
+    assert machine.up(sys.executable, "-c", script) == 0
+
+    node = f"cpu0@{socket.gethostname()}"
+    assert FakeView.last.buried[0] == node
+    assert any(line.startswith(f"restart {node}: {node} ended with -9") for line in machine.told)
 
 
 def test_flower_listens_to_this_machine_alone_and_reads_only(machine, free_port):
@@ -316,10 +351,10 @@ def test_a_flower_that_is_not_installed_names_its_extra(machine, free_port, monk
 
 
 def test_workers_of_one_host_have_names_of_their_own(tmp_path):
-    first, log = claim_log(tmp_path, "cpu", "host")
-    second, other = claim_log(tmp_path, "cpu", "host")
+    first, log = claim_log(tmp_path, numbered("cpu"), "host")
+    second, other = claim_log(tmp_path, numbered("cpu"), "host")
     log.close()
-    third, again = claim_log(tmp_path, "cpu", "host")
+    third, again = claim_log(tmp_path, numbered("cpu"), "host")
 
     assert (first, second, third) == ("cpu0@host", "cpu1@host", "cpu0@host")
     other.close()

@@ -1,0 +1,34 @@
+"""Fixtures of the tests with real processes: `start_up`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from producer.embedded import find_server
+from producer.errors import EmbeddedBrokerFailed
+from tests.conftest import eventually, missing
+from tests.integration.up_process import Up, processes_of
+
+
+@pytest.fixture
+def start_up(home: Path, tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Start `voicefarm up ARGUMENTS` with a home of its own; nothing may be left of it."""
+    try:
+        find_server()
+    except EmbeddedBrokerFailed as error:
+        missing(str(error))
+    started: list[Up] = []
+
+    def start(*arguments: str, **settings: str) -> Up:
+        started.append(Up(home, tmp_path, *arguments, **settings))
+        return started[-1]
+
+    yield start
+    for up in started:
+        if up.process.poll() is None:
+            up.process.kill()
+        up.process.communicate()
+    eventually(lambda: not processes_of(home))
