@@ -53,7 +53,7 @@ def main() -> None:
             samples = _convert(converter, source, folder)
             took_s = time.perf_counter() - started_s
             print(
-                f"{hours:4.1f} h at {given.rate} Hz: peak of the process {_peak_mb()} MB, "
+                f"{hours:4.1f} h at {given.rate} Hz: peak of the process {_memory_mb('VmHWM')} MB, "
                 f"{samples} samples of {round(hours * 3600 * 32000)}, "
                 f"{hours * 3600 / took_s:.1f} x real time",
                 flush=True,
@@ -85,10 +85,10 @@ def _written(file: Path, hours: float, rate_hz: int) -> AudioFile:
     return AudioFile(file)
 
 
-def _peak_mb() -> int:
-    """What the process had in memory at most since `_forget_peak`."""
+def _memory_mb(name: str) -> int:
+    """What the process has in memory, or had at most since `_forget_peak`."""
     status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) // 1024 for line in status if line.startswith(name))
 
 
 def _forget_peak() -> None:
@@ -105,7 +105,9 @@ def _convert(converter: Converter, source: AudioFile, folder: Path) -> int:
     for share in conversion.steps():
         if share > told_at + 0.1:
             told_at = share
-            print(f"   {share:.0%}", flush=True)
+            print(
+                f"   {share:4.0%}: {_memory_mb('VmRSS')} MB now, {_memory_mb('VmHWM')} MB at most"
+            )
     samples = 0
     with soundfile.SoundFile(folder / "converted.wav", "w", 32000, 1, "PCM_16") as output:
         for block in conversion.blocks():

@@ -27,7 +27,7 @@ if not __package__:
 from tests.bench import xtts_proofs, xtts_speeds
 from tests.bench.sections import Sections
 from tests.bench.xtts_rows import DTYPES
-from worker.engine.xtts.attention import has_triton
+from worker.engine.triton_support import has_triton
 
 #: Prints what it finds and tells whether that is good.
 Section = Callable[[], bool]

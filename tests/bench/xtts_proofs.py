@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tests.unit.worker.engine.xtts.random_gpt import random_gpt
-from worker.engine.xtts.attention import has_triton, kernel_error
+from worker.engine.triton_support import has_triton
+from worker.engine.xtts.attention import kernel_error
 from worker.engine.xtts.decoder import Decoder
 from worker.engine.xtts.prompt import Prompt
 from worker.engine.xtts.sampling import Sampling

@@ -47,7 +47,7 @@ from tests.bench.xtts_published import (
 from tests.bench.xtts_rows import prompt_of, takes_of
 from worker.engine.engine import Engine
 from worker.engine.request import ChunkRequest
-from worker.engine.xtts.attention import has_triton
+from worker.engine.triton_support import has_triton
 from worker.engine.xtts.checkpoint import load
 from worker.engine.xtts.decoder import Decoder
 from worker.engine.xtts.model import XttsModel

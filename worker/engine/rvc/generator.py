@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_
 
+from ..hifigan_slopes import LAST_SLOPE, SLOPE
+from ..triton_support import has_triton
 from .convolution import convolve, upsample
 from .voice_config import VoiceConfig
 from .weights import Affine, Decoder, Stage
 
-#: Slope of the activation within the stages, and of the last one.
-_SLOPE: Final = 0.1
-_LAST_SLOPE: Final = 0.01
+#: (sizes, weights, z, condition, source) -> samples, as `generate` has them.
+Generator = Callable[[VoiceConfig, Decoder, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def generator_for(device: torch.device, *, triton: bool) -> Generator:
+    """Return the network for a device; with `triton` the fused one, where the device can."""
+    if not triton or not has_triton(device):
+        return generate
+    # Where there is no GPU its compiler need not be.
+    from .fused_generator import generate_fused
+
+    return generate_fused
 
 
 def generate(
@@ -28,15 +40,15 @@ def generate(
     for stage, rate, stride in zip(
         weights.stages, config.upsample_rates, config.source_strides, strict=True
     ):
-        x = upsample(leaky_relu_(x, _SLOPE), stage.upsampling, rate)
+        x = upsample(leaky_relu_(x, SLOPE), stage.upsampling, rate)
         if source is not None and stage.source is not None:
-            _add_source(x, source, stage.source, stride)
+            add_source(x, source, stage.source, stride)
         x = _mean_of_blocks(x, stage, config)
     last = Affine(weights.last, weights.last.new_zeros(1))
-    return convolve(leaky_relu_(x, _LAST_SLOPE), last).tanh_().flatten(1)
+    return convolve(leaky_relu_(x, LAST_SLOPE), last).tanh_().flatten(1)
 
 
-def _add_source(x: Tensor, source: Tensor, weight: Tensor, stride: int) -> None:
+def add_source(x: Tensor, source: Tensor, weight: Tensor, stride: int) -> None:
     """Add to each position of `x` [rows, time, channels] its samples of the source, mapped."""
     if stride == 1:
         x.addcmul_(source[:, :, None], weight)
@@ -61,6 +73,6 @@ def _residual(
     x: Tensor, block: tuple[tuple[Affine, Affine], ...], dilations: tuple[int, ...]
 ) -> Tensor:
     for (dilated, plain), dilation in zip(block, dilations, strict=True):
-        change = convolve(leaky_relu(x, _SLOPE), dilated, dilation)
-        x = convolve(leaky_relu_(change, _SLOPE), plain).add_(x)
+        change = convolve(leaky_relu(x, SLOPE), dilated, dilation)
+        x = convolve(leaky_relu_(change, SLOPE), plain).add_(x)
     return x

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ChunkFailed
+from ..full_precision import keep_float32_exact
 from .clip import Conversion
 from .content import Content
 from .host_pitch import praat_f0, world_f0
@@ -62,7 +63,11 @@ class Stages:
         splitting: Splitting | None = None,
         batch_s: int = 320,
     ) -> None:
-        """`batch_s` bounds the seconds of a batch of content or pitch, and so its memory."""
+        """`batch_s` bounds the seconds of a batch of content or pitch, and so its memory.
+
+        Also in half precision, rates and spectrograms are float32, which a GPU must not round.
+        """
+        keep_float32_exact()
         self.content = content
         self.splitting = splitting or Splitting()
         self.batch_samples = batch_s * RATE_HZ

@@ -20,7 +20,7 @@ from torch.nn.functional import linear, pad
 
 from .crops import Crop, plan
 from .flow import run_flow
-from .generator import generate
+from .generator import generator_for
 from .noise import LATENTS, SOURCE, Noise, counter_noise
 from .prior import latent_statistics
 from .source import excitation, phases
@@ -81,10 +81,16 @@ class _Piece:
 class Synthesizer:
     """The networks of voices of any configuration. Keeps nothing; no call waits for the device."""
 
-    def __init__(self, *, noise: Noise = counter_noise, limits: Limits | None = None) -> None:
-        """`noise` is drawn at places that depend on the utterance alone."""
+    def __init__(
+        self, *, noise: Noise = counter_noise, limits: Limits | None = None, triton: bool = True
+    ) -> None:
+        """`noise` is drawn at places that depend on the utterance alone.
+
+        With `triton` what lies between the decoder's convolutions is fused, on GPUs that can.
+        """
         self._noise = noise
         self._limits = limits or Limits()
+        self._triton = triton
 
     @torch.inference_mode()
     def synthesize(
@@ -198,7 +204,8 @@ class Synthesizer:
             noise = self._noise(places, SOURCE, firsts, z.shape[1] * hop)
             source = excitation(weights.decoder.source, begins, steps, f0_hz > 0, noise)
             source = source.to(z.dtype)
-        return generate(config, weights.decoder, z, condition, source).float()
+        network = generator_for(z.device, triton=self._triton)
+        return network(config, weights.decoder, z, condition, source).float()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ the result is [rows, D].
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -18,22 +16,12 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .prompt import Span
 
-#: The lowest compute capability that Triton's compiler supports in full.
-TRITON_CAPABILITY: Final = (8, 0)
-
 #: (qkv, keys, values, positions) -> mixed values.
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 #: (qkv [tokens, 3 D], keys, values) -> mixed values [tokens, D], for tokens of prompts that are
 #: in the cache already.
 AttendPrompts = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def has_triton(device: torch.device) -> bool:
-    """Tell whether the kernels of `kernels.py` run on `device`."""
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TRITON_CAPABILITY:
-        return False
-    return find_spec("triton") is not None
 
 
 def attend_live(qkv: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:

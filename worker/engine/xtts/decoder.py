@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from ..triton_support import has_triton
 from . import transformer
-from .attention import Attend, attend_live, attend_within, has_triton
+from .attention import Attend, attend_live, attend_within
 from .graphs import Graphs
 from .prefill import Prefill, placed
 from .prompt import Prompt

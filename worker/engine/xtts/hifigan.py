@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,11 +15,8 @@ from torch.nn.functional import (
     leaky_relu_,
 )
 
+from ..hifigan_slopes import LAST_SLOPE, SLOPE
 from .vocoder_weights import DILATIONS, STRIDES, Block, Convolution, Stage, VocoderWeights
-
-#: Slope of the activation within the stages, and of the last one.
-SLOPE: Final = 0.1
-LAST_SLOPE: Final = 0.01
 
 #: `time`: [rows, channels, time]. `channels_last`: [rows, channels, 1, time] with the channels
 #: innermost, which is how tensor cores like to read half precision. A processor is a third
@@ -115,6 +112,6 @@ def generator_for(
     if not triton:
         return Generator(weights, dtype, layout)
     # Where there is no GPU its compiler need not be.
-    from .hifigan_fused import FusedGenerator
+    from .fused_generator import FusedGenerator
 
     return FusedGenerator(weights, dtype)

@@ -17,10 +17,11 @@ from ..errors import (
     EngineOutOfMemory,
     UnsupportedLanguage,
 )
+from ..full_precision import keep_float32_exact
 from ..model import ModelOffer, Outcome
 from ..request import ChunkRequest, Samples, Sound
+from ..triton_support import has_triton
 from . import tails
-from .attention import has_triton
 from .checkpoint import XttsCheckpoint, load
 from .conditioning import maker_of
 from .config import XttsConfig
@@ -104,9 +105,7 @@ class XttsModel:
         """
         place = Placement.choose(self._device, self._precision)
         if place.precision == "fp32":
-            # Otherwise the convolutions of a GPU would round to ten bits.
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
+            keep_float32_exact()
         with _out_of_memory():
             self._parts = self._assembled(place)
         self._in_flight = 1 if place.is_cuda else 0

@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.unit.worker.engine.xtts.random_gpt import random_gpt
-from worker.engine.xtts.attention import attend_within, has_triton
+from worker.engine.triton_support import has_triton
+from worker.engine.xtts.attention import attend_within
 from worker.engine.xtts.decoder import Decoder
 from worker.engine.xtts.prompt import Prompt
 from worker.engine.xtts.sampling import Sampling

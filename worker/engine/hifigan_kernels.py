@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # The body below is not Python: Triton reads its source and compiles it for the GPU.
-"""The Triton kernel of what lies between the vocoder's convolutions, imported only on a GPU.
+"""The Triton kernel of what lies between a HiFi-GAN's convolutions, imported only on a GPU.
 
 Convolutions are cuDNN's. Left to itself each would be followed by up to five passes over
 memory: bias, condition, residual, mean, activation. This is one pass for all of them, in float32
@@ -26,6 +26,8 @@ def _finish(
     shift_ptr,
     residual_ptr,
     others_ptr,
+    drive_ptr,
+    drive_weight_ptr,
     sum_ptr,
     active_ptr,
     count,
@@ -48,6 +50,10 @@ def _finish(
         x += tl.load(residual_ptr + places, mask=live).to(tl.float32)
     if others_ptr is not None:
         x += tl.load(others_ptr + places, mask=live).to(tl.float32)
+    if drive_ptr is not None:
+        # One number a position, whose channels are neighbours.
+        drive = tl.load(drive_ptr + places // CHANNELS, mask=live).to(tl.float32)
+        x += drive * tl.load(drive_weight_ptr + channels).to(tl.float32)
     x *= gain
     if sum_ptr is not None:
         tl.store(sum_ptr + places, x.to(sum_ptr.dtype.element_ty), mask=live)
@@ -64,14 +70,16 @@ def finish(
     shift: Tensor | None = None,
     residual: Tensor | None = None,
     others: Tensor | None = None,
+    drive: tuple[Tensor, Tensor] | None = None,
     gain: float = 1.0,
     summed: Tensor | None = None,
 ) -> Tensor:
     """Return `leaky_relu(y, slope)`, or `y` where `slope` is None, in the place of `x`.
 
-    `y = (x + bias + shift + residual + others) * gain`; it is also written to `summed`, if
-    there is one. All but two are [rows, channels, 1, time], channels last; `bias` is [channels]
-    and `shift` is [rows, channels], contiguous.
+    `y = (x + bias + shift + residual + others + drive) * gain`; it is also written to `summed`,
+    if there is one. Signals are [rows, channels, 1, time], channels last; `bias` is [channels] and
+    `shift` [rows, channels], contiguous. `drive` is one number for each position, [rows, time],
+    and what it counts in each channel, [channels].
     """
     rows, channels = x.shape[:2]
     count = x.numel()
@@ -81,6 +89,7 @@ def finish(
         shift,
         residual,
         others,
+        *(drive or (None, None)),
         x if slope is None else summed,
         None if slope is None else x,
         count,

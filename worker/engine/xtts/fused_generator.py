@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d, pad
+from torch.nn.functional import conv_transpose2d, pad
 
-from .hifigan import LAST_SLOPE, SLOPE, Generator
-from .hifigan_kernels import finish
-from .vocoder_weights import DILATIONS, STRIDES, Convolution, Stage, VocoderWeights
+from ..hifigan_fused import convolved, mean_of_blocks
+from ..hifigan_kernels import finish
+from ..hifigan_slopes import LAST_SLOPE, SLOPE
+from .hifigan import Generator
+from .vocoder_weights import DILATIONS, STRIDES, Stage, VocoderWeights
 
 
 class FusedGenerator(Generator):
@@ -28,7 +30,7 @@ class FusedGenerator(Generator):
         slopes = (*(SLOPE for _ in STRIDES[1:]), LAST_SLOPE)
         for stage, stride, shift, slope in zip(self._stages, STRIDES, others, slopes, strict=True):
             x = _stage(x, stage, stride, shift, slope)
-        return _convolved(x, self._last).tanh_().flatten(1)
+        return convolved(x, self._last.weight).tanh_().flatten(1)
 
     def _entry(self, frames: Tensor) -> Tensor:
         """Convolve [rows, D, 1, width] as one matrix product a row.
@@ -49,30 +51,4 @@ def _stage(x: Tensor, stage: Stage, stride: int, shift: Tensor, slope: float) ->
     x = conv_transpose2d(x, weight, stride=(1, stride), padding=(0, padding))
     plain = torch.empty_like(x)
     active = finish(x, bias, SLOPE, shift=shift, summed=plain)
-    mixed: Tensor | None = None
-    for place, block in enumerate(stage.blocks, 1):
-        total, entry = plain, active
-        for (dilated, straight), dilation in zip(block[:-1], DILATIONS[:-1], strict=True):
-            change = _changed(entry, dilated, straight, dilation)
-            summed = torch.empty_like(change)
-            entry = finish(change, straight.bias, SLOPE, residual=total, summed=summed)
-            total = summed
-        dilated, straight = block[-1]
-        change = _changed(entry, dilated, straight, DILATIONS[-1])
-        if place < len(stage.blocks):
-            mixed = finish(change, straight.bias, None, residual=total, others=mixed)
-    return finish(
-        change, straight.bias, slope, residual=total, others=mixed, gain=1 / len(stage.blocks)
-    )
-
-
-def _changed(x: Tensor, dilated: Convolution, straight: Convolution, dilation: int) -> Tensor:
-    """Return what a pair of convolutions makes of the activated `x`, its last bias missing."""
-    between = finish(_convolved(x, dilated, dilation), dilated.bias, SLOPE)
-    return _convolved(between, straight)
-
-
-def _convolved(x: Tensor, by: Convolution, dilation: int = 1) -> Tensor:
-    """Convolve without the bias."""
-    padding = (by.weight.shape[-1] - 1) // 2 * dilation
-    return conv2d(x, by.weight, padding=(0, padding), dilation=(1, dilation))
+    return mean_of_blocks(plain, active, stage.blocks, [DILATIONS] * len(stage.blocks), slope)

@@ -1,0 +1,64 @@
+"""The decoder for GPUs gives what the plain one gives: Triton's interpreter runs it here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.conftest import needed
+
+CHECKOUT = Path(__file__).parents[5]
+
+#: Run by a fresh interpreter: Triton decides at its import whether it interprets.
+SCRIPT = """
+import sys
+import torch
+from tests.unit.worker.engine.rvc.tiny_voice import config_of, tensors_of
+from worker.engine.rvc.fused_generator import generate_fused
+from worker.engine.rvc.generator import generate
+from worker.engine.rvc.parcel import parcel
+from worker.engine.rvc.voice_file import VoiceWeights
+from worker.engine.rvc.weights import prepare
+
+torch.manual_seed(0)
+version, rate, f0, rows = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True", int(sys.argv[4])
+config = config_of(version, rate, f0=f0)
+weights = parcel(prepare(VoiceWeights(config, tensors_of(config))), torch.float32).tree.decoder
+z = torch.randn(rows, 9, config.inter_channels)
+condition = torch.randn(rows, config.initial_channels)
+source = 0.1 * torch.randn(rows, 9 * config.samples_per_frame) if f0 else None
+given = (z, condition, source)
+plain = generate(config, weights, *(None if one is None else one.clone() for one in given))
+fused = generate_fused(config, weights, *given)
+assert plain.shape == fused.shape and plain.std() > 0.01
+apart = float((plain - fused).abs().max())
+assert apart < 1e-5, apart
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "rate", "f0", "rows"),
+    [("v2", 40000, True, 2), ("v1", 32000, True, 1), ("v2", 48000, False, 3)],
+)
+def test_the_fused_decoder_is_the_plain_one(version, rate, f0, rows):
+    needed("triton")
+    arguments = [sys.executable, "-c", SCRIPT, version, str(rate), str(f0), str(rows)]
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+
+    done = subprocess.run(
+        arguments,
+        check=False,
+        cwd=CHECKOUT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,52 @@
+"""The decoder's network with everything between two convolutions in one kernel, for GPUs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv_transpose2d
+
+from ..hifigan_fused import convolved, mean_of_blocks
+from ..hifigan_kernels import finish
+from ..hifigan_slopes import LAST_SLOPE, SLOPE
+from .generator import add_source
+from .voice_config import VoiceConfig
+from .weights import Decoder, Stage
+
+
+def generate_fused(
+    config: VoiceConfig, weights: Decoder, z: Tensor, condition: Tensor, source: Tensor | None
+) -> Tensor:
+    """Return what `generate` returns."""
+    slopes = (*(SLOPE for _ in weights.stages[1:]), LAST_SLOPE)
+    # The kernel reads the conditions as [rows, channels].
+    entry = convolved(z.transpose(1, 2)[:, :, None], weights.first.weight)
+    x = finish(_laid_out(entry), weights.first.bias, SLOPE, shift=condition.contiguous())
+    for stage, rate, stride, slope in zip(
+        weights.stages, config.upsample_rates, config.source_strides, slopes, strict=True
+    ):
+        plain, active = _upsampled(x, stage, rate, source, stride)
+        x = mean_of_blocks(plain, active, stage.blocks, config.block_dilations, slope)
+    return convolved(x, weights.last).tanh_().flatten(1)
+
+
+def _upsampled(
+    x: Tensor, stage: Stage, rate: int, source: Tensor | None, stride: int
+) -> tuple[Tensor, Tensor]:
+    """Return a stage's signal, the source in it, as it is and activated."""
+    weight, bias = stage.upsampling.weight, stage.upsampling.bias
+    padding = (weight.shape[-1] - rate) // 2
+    x = _laid_out(conv_transpose2d(x, weight, stride=(1, rate), padding=(0, padding)))
+    drive = None
+    if source is not None and stage.source is not None:
+        if stride == 1:
+            drive = (source.contiguous(), stage.source[0])
+        else:
+            add_source(x[:, :, 0].transpose(1, 2), source, stage.source, stride)
+    plain = torch.empty_like(x)
+    return plain, finish(x, bias, SLOPE, drive=drive, summed=plain)
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """Return it with the channels innermost, as it is but where a size is one."""
+    return x.contiguous(memory_format=torch.channels_last)
