@@ -36,8 +36,9 @@ from .version import VERSION
 
 if TYPE_CHECKING:
     from .aio import AsyncJob, AsyncVoiceFarm
-    from .client import Job, Progress, SpeechResult, VoiceFarm, as_completed
+    from .client import VoiceFarm, as_completed
     from .job import ConvertJob, OutputSpec, RvcSettings, SpeechJob
+    from .job_handle import Job, Progress, SpeechResult
 
 __version__ = VERSION
 
@@ -81,12 +82,12 @@ _LATE = {
     "AsyncJob": "aio",
     "AsyncVoiceFarm": "aio",
     "ConvertJob": "job",
-    "Job": "client",
+    "Job": "job_handle",
     "OutputSpec": "job",
-    "Progress": "client",
+    "Progress": "job_handle",
     "RvcSettings": "job",
     "SpeechJob": "job",
-    "SpeechResult": "client",
+    "SpeechResult": "job_handle",
     "VoiceFarm": "client",
     "as_completed": "client",
 }

@@ -86,6 +86,10 @@ class AsyncVoiceFarm:
         """Queue one text and return its job, as `VoiceFarm.submit` does."""
         return AsyncJob(self, await asyncio.to_thread(self._farm.submit, text, **fields))
 
+    async def convert(self, file: Path | str, /, **fields: Any) -> AsyncJob:
+        """Queue the conversion of a recording, as `VoiceFarm.convert` does."""
+        return AsyncJob(self, await asyncio.to_thread(self._farm.convert, file, **fields))
+
     async def submit_many(self, items: Iterable[Item], **common: Any) -> list[AsyncJob]:
         """Queue many texts, in order, as `VoiceFarm.submit_many` does."""
         jobs = await asyncio.to_thread(self._farm.submit_many, items, **common)

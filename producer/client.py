@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,16 +14,19 @@ from pydantic import SecretStr
 from .broker import Broker
 from .config import ProducerSettings
 from .decisions import Decision, decisions
-from .errors import InvalidJob, JobCancelled, JobFailed, NoWorker, VolumeUnavailable, WaitTimeout
+from .errors import InvalidJob, NoWorker, WaitTimeout
 from .following import follow
 from .intake import take_in, take_in_many
-from .job import SpeechJob, decode, new_job_id, speech_job
+from .job import AnyJob, RvcSettings, SpeechJob, convert_job, new_job_id, speech_job
+from .job_handle import Job, Progress, SpeechResult
 from .ledger import JobRow, Ledger
 from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
-from .retrying import free
 from .state import JobState
+from .uploads import put
 from .voices import Catalogue
 from .volumes import Volumes
+
+__all__ = ["Job", "Progress", "SpeechResult", "VoiceFarm", "as_completed"]
 
 #: Jobs that `submit_many` writes and sends in one round trip each.
 SUBMIT_BATCH: Final = 500
@@ -37,114 +39,6 @@ CATALOGUE_TRUST_S: Final = 30.0
 ANSWER_TIMEOUT_S: Final = 1.0
 
 Item = str | Mapping[str, Any] | SpeechJob
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is."""
-
-    chunks_done: int
-    #: 0 until a worker has split the text.
-    chunks: int
-    #: Seconds of audio computed so far.
-    audio_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechResult:
-    """The file that a job became."""
-
-    path: Path
-    duration_s: float
-    sample_rate_hz: int
-    samples: int
-    size_bytes: int
-    sha256: str
-    #: Why the job is `suspicious`, empty if it is `done`.
-    doubt: str = ""
-
-
-class Job:
-    """One job of the farm: a handle, all it says is asked anew."""
-
-    def __init__(self, farm: VoiceFarm, job_id: str) -> None:
-        self._farm = farm
-        self.id = job_id
-
-    def __repr__(self) -> str:
-        return f"Job({self.id!r})"
-
-    def row(self) -> JobRow:
-        """Return all the ledger knows, or raise `JobNotFound`."""
-        with self._farm.broker.reachable():
-            return self._farm.ledger.row(self.id)
-
-    @property
-    def status(self) -> JobState:
-        """The present state."""
-        return self.row().state
-
-    @property
-    def progress(self) -> Progress:
-        """How far the job is."""
-        row = self.row()
-        return Progress(row.chunks_done, row.chunks, row.audio_s)
-
-    def wait(self, timeout_s: float | None = None) -> JobState:
-        """Wait until the job has ended and return how; `WaitTimeout` leaves it running."""
-        for _, state in self._farm.follow([self.id], timeout_s):
-            return state
-        raise WaitTimeout(self.id, timeout_s or 0.0, self.status)
-
-    def result(self, timeout_s: float | None = None) -> SpeechResult:
-        """Wait for the file; raise `JobFailed`, `JobCancelled` or `WaitTimeout`."""
-        self.wait(timeout_s)
-        row = self.row()
-        if row.state is JobState.CANCELLED:
-            raise JobCancelled(self.id)
-        if not row.state.has_output:
-            raise JobFailed(self.id, row.reason, row.detail)
-        return SpeechResult(
-            path=self._farm.volumes.locate(row.file),
-            duration_s=row.duration_s,
-            sample_rate_hz=row.sample_rate_hz,
-            samples=row.samples,
-            size_bytes=row.size_bytes,
-            sha256=row.sha256,
-            doubt=row.detail,
-        )
-
-    @property
-    def path(self) -> Path:
-        """The audio file, waited for; `VolumeUnavailable` if it cannot be seen from here."""
-        path = self.result().path
-        if not path.is_file():
-            raise VolumeUnavailable(str(path), "is not to be seen from here")
-        return path
-
-    def cancel(self) -> bool:
-        """Ask for the job's end; False if it had ended before.
-
-        A waiting job is cancelled at once, a running one leaves its batch between two steps.
-        """
-        with self._farm.broker.reachable():
-            state = self._farm.ledger.cancel(self.id, time.time())
-        if state.is_final and state is not JobState.CANCELLED:
-            return False
-        self._farm.broker.revoke(self.id)
-        return True
-
-    def retry(self) -> bool:
-        """Queue a failed job again, as it was asked for; False if it has not failed.
-
-        Raises `UnsupportedSchema` if another version wrote it.
-        """
-        job = decode(self.row().encoded)
-        with self._farm.broker.reachable():
-            before = free(self._farm.broker.redis, self.id, time.time())
-        if before is JobState.FAILED:
-            self._farm.broker.send([(self.id, job)])
-        return before is JobState.FAILED
 
 
 class VoiceFarm:
@@ -186,11 +80,26 @@ class VoiceFarm:
         With `require_worker` the job is refused with `NoWorker` if nobody would take it now.
         """
         job = self._checked(text if text is not None else {}, fields)
-        with self.broker.reachable():
-            if require_worker and not self.workers():
-                raise NoWorker(QUEUE_OF[job.priority])
-        key = idempotency_key or ""
-        return Job(self, take_in(self.broker, self.ledger, new_job_id(), job, key))
+        return self._submitted(job, idempotency_key, require_worker=require_worker)
+
+    def convert(
+        self,
+        file: Path | str,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        require_worker: bool = False,
+        **fields: Any,
+    ) -> Job:
+        """Queue the conversion of a recording into the RVC voice `voice`, and return its job.
+
+        `fields` are those of `RvcSettings` and `OutputSpec`, `seed` and `priority`. The file is
+        copied onto the farm's volume, which must be seen from here: else `VolumeUnavailable`.
+        """
+        job = convert_job("0" * 64, **fields)
+        self._check_target(job.convert)
+        job = job.model_copy(update={"upload": put(self.volumes, file)})
+        return self._submitted(job, idempotency_key, require_worker=require_worker)
 
     def submit_many(self, items: Iterable[Item], **common: Any) -> list[Job]:
         """Queue many texts, in order, as batch work; `common` holds for each of them.
@@ -254,6 +163,13 @@ class VoiceFarm:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _submitted(self, job: AnyJob, idempotency_key: str | None, *, require_worker: bool) -> Job:
+        with self.broker.reachable():
+            if require_worker and not self.workers():
+                raise NoWorker(QUEUE_OF[job.priority])
+        key = idempotency_key or ""
+        return Job(self, take_in(self.broker, self.ledger, new_job_id(), job, key))
+
     def _checked(self, item: Item, fields: Mapping[str, Any], **defaults: Any) -> SpeechJob:
         if isinstance(item, SpeechJob):
             job = _unmixed(item, fields)
@@ -261,12 +177,21 @@ class VoiceFarm:
             job = speech_job(item, **{**defaults, **fields})
         else:
             job = speech_job(**{**defaults, **fields, **item})
-        read_s, known = self._catalogue
-        if time.monotonic() - read_s > CATALOGUE_TRUST_S:
-            known = self.voices()
+        known = self._known_voices()
         if known.offers and not known.speaks(job.voice, job.language):
             self.voices().check(job.voice, job.language)
+        if job.convert is not None:
+            self._check_target(job.convert)
         return job
+
+    def _check_target(self, wanted: RvcSettings) -> None:
+        moved = wanted.pitch != 0
+        if not self._known_voices().converts(wanted.voice, moved=moved):
+            self.voices().check_target(wanted.voice, moved=moved)
+
+    def _known_voices(self) -> Catalogue:
+        read_s, known = self._catalogue
+        return self.voices() if time.monotonic() - read_s > CATALOGUE_TRUST_S else known
 
 
 def _unmixed(job: SpeechJob, fields: Mapping[str, Any]) -> SpeechJob:

@@ -24,6 +24,8 @@ SCHEMA_VERSION: Final = 1
 
 AudioFormat = Literal["wav", "flac", "mp3", "opus"]
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
 #: The rates that a format can hold, in Hz; a format that is not named holds any rate.
 RATES_OF: Final[dict[str, tuple[int, ...]]] = {
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
@@ -66,6 +68,14 @@ class RvcSettings(_Strict):
     filter_radius: Annotated[int, Field(ge=0, le=7)] = 3
     rms_mix_rate: Annotated[float, Field(ge=0, le=1)] = 0.25
     protect: Annotated[float, Field(ge=0, le=0.5)] = 0.33
+    #: `interp` draws straight lines of pitch over unvoiced frames.
+    unvoiced: Literal["zero", "interp"] = "zero"
+    #: `exact` keeps the length, `compat` loses up to 20 ms as other programs do.
+    length: Literal["exact", "compat"] = "exact"
+    #: `ivf1` looks at the nearest list of the index, `exact` at all vectors.
+    search: Literal["ivf1", "exact"] = "ivf1"
+    #: Of a voice that was trained with several.
+    speaker: Annotated[int, Field(ge=0, le=1023)] = 0
 
     @field_validator("voice")
     @classmethod
@@ -101,7 +111,7 @@ class SpeechJob(_Job):
     repetition_penalty: Annotated[float, Field(ge=1, le=20)] = 5.0
     length_penalty: Annotated[float, Field(ge=-10, le=10)] = 1.0
     #: None lets each take draw its seed from its content key.
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Seed | None = None
     convert: RvcSettings | None = None
 
     @field_validator("text", mode="before")
@@ -134,6 +144,8 @@ class ConvertJob(_Job):
     kind: Literal["convert"] = "convert"
     upload: str
     convert: RvcSettings
+    #: None draws it from the content key.
+    seed: Seed | None = None
 
     @field_validator("upload")
     @classmethod
@@ -172,14 +184,29 @@ def speech_job(text: str | None = None, /, **fields: Any) -> SpeechJob:
         if ours in named:
             raise InvalidJob(ours, "is given twice")
         named[ours] = value
-    output = {name: named.pop(name) for name in ("format", "sample_rate_hz") if name in named}
-    if output:
-        if "output" in named:
-            raise InvalidJob("output", "is given beside " + " and ".join(output))
-        named["output"] = output
     if isinstance(named.get("convert"), str):
         named["convert"] = {"voice": named["convert"]}
-    return _validated(SpeechJob, named)
+    return _validated(SpeechJob, _with_output(named))
+
+
+def convert_job(upload: str, /, **fields: Any) -> ConvertJob:
+    """Build a `ConvertJob` from flat keywords, or raise `InvalidJob` naming the field.
+
+    Those of `RvcSettings` and of `OutputSpec` may be given directly; `convert` is then left out.
+    """
+    settings = {name: fields.pop(name) for name in RvcSettings.model_fields if name in fields}
+    if settings and "convert" in fields:
+        raise InvalidJob("convert", "is given beside " + " and ".join(settings))
+    named = {"convert": settings, **fields, "upload": upload}
+    return _validated(ConvertJob, _with_output(named))
+
+
+def _with_output(named: dict[str, Any]) -> dict[str, Any]:
+    """Put what is said of the file where it belongs."""
+    output = {name: named.pop(name) for name in ("format", "sample_rate_hz") if name in named}
+    if output and "output" in named:
+        raise InvalidJob("output", "is given beside " + " and ".join(output))
+    return {**named, "output": output} if output else named
 
 
 def decode(encoded: str | bytes) -> AnyJob:

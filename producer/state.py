@@ -64,6 +64,8 @@ class Reason(StrEnum):
     UNKNOWN_VOICE = "unknown_voice"
     UNSUPPORTED_LANGUAGE = "unsupported_language"
     UNSUPPORTED_FEATURE = "unsupported_feature"
+    UNFIT_AUDIO = "unfit_audio"
+    UNFIT_VOICE = "unfit_voice"
     VOLUME_MISSING = "volume_missing"
     VOLUME_READ_ONLY = "volume_read_only"
     VOLUME_FULL = "volume_full"

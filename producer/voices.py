@@ -44,8 +44,20 @@ class Voice(BaseModel):
     engine: str
 
 
+class TargetVoice(BaseModel):
+    """One RVC voice that a sound can be converted into."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    revision: str
+    sample_rate_hz: int
+    #: False if it was trained without pitch, and so cannot be moved.
+    has_pitch: bool = True
+
+
 class Offer(BaseModel):
-    """What one engine can speak, as its worker announced it."""
+    """What one engine can speak and convert, as its worker announced it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,6 +65,9 @@ class Offer(BaseModel):
     revision: str
     languages: tuple[str, ...]
     voices: tuple[Voice, ...]
+    targets: tuple[TargetVoice, ...] = ()
+    #: Why its worker converts nothing, if it says so.
+    obstacle: str = ""
 
 
 class Catalogue:
@@ -72,6 +87,33 @@ class Catalogue:
         found = (voice for offer in self.offers for voice in offer.voices)
         return tuple(sorted(found, key=lambda voice: (voice.name, voice.engine)))
 
+    @property
+    def targets(self) -> tuple[TargetVoice, ...]:
+        """Every voice that can be converted into, once, by name."""
+        found = {one.name: one for offer in self.offers for one in offer.targets}
+        return tuple(found[name] for name in sorted(found))
+
+    def converts(self, voice: str, *, moved: bool) -> bool:
+        """True if some worker converts into this voice, and can move its pitch if it is `moved`."""
+        return any(one.name == voice and (one.has_pitch or not moved) for one in self.targets)
+
+    def check_target(self, voice: str, *, moved: bool) -> None:
+        """Raise `InvalidJob` if no worker of the farm converts into this voice as it is wanted."""
+        if not self.offers or self.converts(voice, moved=moved):
+            return
+        names = [one.name for one in self.targets]
+        if voice in names:
+            raise InvalidJob(
+                "convert.pitch", f"voice {voice!r} was trained without pitch: it takes 0 alone"
+            )
+        obstacles = " ".join(sorted({offer.obstacle for offer in self.offers if offer.obstacle}))
+        hint = f" {obstacles}" if obstacles and not names else _near(voice, names)
+        raise InvalidJob(
+            "convert.voice",
+            f"the farm has no RVC voice {voice!r}; `voicefarm voices ls` shows all, "
+            f"`voicefarm voices add` adds one, and workers offer it after a restart.{hint}",
+        )
+
     def speaks(self, voice: str, language: str) -> bool:
         """True if some engine has this voice and some engine speaks this language."""
         return any(known.name == voice for known in self.voices) and any(
@@ -84,8 +126,7 @@ class Catalogue:
             return
         names = {known.name for known in self.voices}
         if voice not in names:
-            near = get_close_matches(voice, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = _near(voice, names)
             raise InvalidJob(
                 "voice", f"the farm has no voice {voice!r}; `voicefarm voices ls` shows all.{hint}"
             )
@@ -96,3 +137,8 @@ class Catalogue:
                 f"no engine of the farm speaks {language!r}; these are spoken: "
                 + " ".join(sorted(speaks)),
             )
+
+
+def _near(voice: str, names: Iterable[str]) -> str:
+    near = get_close_matches(voice, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -38,6 +38,12 @@ class Volumes:
             raise ValueError(f"{key!r} is no content key")
         return self.processed / key[:2] / key
 
+    def upload(self, key: str) -> Path:
+        """Return the file below `uploads` whose content has this sha256."""
+        if not is_key(key):
+            raise ValueError(f"{key!r} is no sha256 of a file")
+        return self.uploads / key[:2] / key
+
     def locate(self, relative: str) -> Path:
         """Return the file that the ledger names, relative to home and always below it."""
         parts = PurePosixPath(relative).parts

@@ -1,15 +1,16 @@
-"""`speech.synthesize`: text -> engine -> store -> ledger."""
+"""`speech.synthesize`: text, or a recording -> engine -> store -> ledger."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from producer.job import AnyJob, SpeechJob
+from producer.job import AnyJob
 from producer.queues import SYNTHESIZE
 from worker.attempt import Attempt
 from worker.engine.model import ModelOffer
+from worker.plan import Plan
+from worker.planning import plan_job
 from worker.rendition import render
-from worker.speech import SpeechPlan, plan_speech
 from worker.station import Station
 from worker.store import Entry
 
@@ -20,7 +21,7 @@ from .application import app
     name=SYNTHESIZE, bind=True, Request="worker.job_request:JobRequest"
 )
 def synthesize(self: Any, job_id: str) -> None:
-    """Speak one job of the ledger into its file on the volume.
+    """Make one job of the ledger into its file on the volume.
 
     The thread only waits: for the engine's takes and for the disk.
     """
@@ -28,17 +29,16 @@ def synthesize(self: Any, job_id: str) -> None:
     tag = self.request.properties["delivery_tag"]
     with Attempt(station, job_id, tag) as attempt:
         job = attempt.start()
-        plan = plan_speech(attempt.id, job, offered(station, attempt, job))
+        plan = plan_job(attempt.id, job, offered(station, attempt, job))
         attempt.done(obtain(station, attempt, job, plan))
 
 
 def offered(station: Station, attempt: Attempt, job: AnyJob) -> ModelOffer:
-    """Return what can be spoken here, a voice that has just been added included."""
-    voice = job.voice if isinstance(job, SpeechJob) else ""
-    return station.announcer.offer_with(voice, until=lambda: attempt.cancelled)
+    """Return what can be done here, a voice that has just been added included."""
+    return station.announcer.offer_with(job, until=lambda: attempt.cancelled)
 
 
-def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: SpeechPlan) -> Entry:
+def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: Plan) -> Entry:
     """Return the file of a plan: found, waited for while another makes it, or made here."""
 
     def found() -> Entry | None:

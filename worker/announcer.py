@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any, Final, Protocol
 
 from celery.utils.log import get_logger
 from redis import Redis
 from redis.exceptions import RedisError
 
+from producer.job import AnyJob, SpeechJob
 from producer.queues import CATALOGUE_KEY
-from producer.voices import Offer, Voice
+from producer.voices import Offer, TargetVoice, Voice
 
-from .engine.model import ModelOffer
+from .engine.model import ConversionOffer, ModelOffer
 from .engine.service import SpeechEngine
 
 logger = get_logger(__name__)
@@ -28,6 +30,11 @@ PATIENCE_S: Final = 75.0
 
 #: How often it looks meanwhile.
 _POLL_S: Final = 0.25
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 class Announcer:
@@ -50,27 +57,28 @@ class Announcer:
         """Write nothing any more."""
         self._closed.set()
 
-    def offer_with(self, voice: str, until: Callable[[], bool]) -> ModelOffer:
+    def offer_with(self, job: AnyJob, until: Callable[[], bool]) -> ModelOffer:
         """Return the engine's offer.
 
-        If it lacks a voice that another worker with the same engine has, it gets time to see it
-        too, as long as `until` is False. Raises `EngineClosed` before the engine was ready.
+        If it lacks a voice of `job` that another worker with the same engine has, it gets time to
+        see it too, as long as `until` is False. Raises `EngineClosed` before the engine was ready.
         """
         offer = self._engine.offer()
-        if _has(offer, voice) or not self._is_announced(offer.engine, voice):
+        if _has(offer, job) or not self._is_announced(offer.engine, job):
             return offer
         deadline_s = time.monotonic() + PATIENCE_S
-        while not (_has(offer, voice) or until() or time.monotonic() > deadline_s):
+        while not (_has(offer, job) or until() or time.monotonic() > deadline_s):
             if self._closed.wait(_POLL_S):
                 break
             offer = self._engine.offer()
         return offer
 
-    def _is_announced(self, engine: str, voice: str) -> bool:
+    def _is_announced(self, engine: str, job: AnyJob) -> bool:
         announced: Any = self._redis.hget(CATALOGUE_KEY, engine)
         if not announced:
             return False
-        return any(one.name == voice for one in Offer.model_validate_json(announced).voices)
+        offer = Offer.model_validate_json(announced)
+        return _names(offer.voices, offer.targets) >= _wanted(job)
 
     def _keep_true(self) -> None:
         while not self._closed.wait(LOOK_S):
@@ -83,6 +91,7 @@ class Announcer:
                 logger.warning("the voices of now could not be announced yet: %s", error)
 
     def _write(self, offer: ModelOffer) -> None:
+        conversion = offer.conversion or ConversionOffer("", ())
         announced = Offer(
             engine=offer.engine,
             revision=offer.revision,
@@ -91,10 +100,23 @@ class Announcer:
                 Voice(name=voice.name, revision=voice.revision, engine=offer.engine)
                 for voice in offer.voices
             ),
+            targets=tuple(TargetVoice(**asdict(voice)) for voice in conversion.voices),
+            obstacle=conversion.obstacle,
         )
         self._redis.hset(CATALOGUE_KEY, offer.engine, announced.model_dump_json())
         self._told = offer
 
 
-def _has(offer: ModelOffer, voice: str) -> bool:
-    return any(one.name == voice for one in offer.voices)
+def _has(offer: ModelOffer, job: AnyJob) -> bool:
+    targets = offer.conversion.voices if offer.conversion else ()
+    return _names(offer.voices, targets) >= _wanted(job)
+
+
+def _wanted(job: AnyJob) -> set[tuple[str, str]]:
+    """Return the voices that a job names: it speaks with one, and is converted into another."""
+    wanted = {("speaks", job.voice)} if isinstance(job, SpeechJob) else set()
+    return wanted | ({("converts", job.convert.voice)} if job.convert else set())
+
+
+def _names(voices: Iterable[_Named], targets: Iterable[_Named]) -> set[tuple[str, str]]:
+    return {("speaks", one.name) for one in voices} | {("converts", one.name) for one in targets}

@@ -20,7 +20,7 @@ class WorkerSettings(ProducerSettings):
         "measurements), or `auto`: `xtts` where its files are, else `espeak`.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Where `xtts` runs; `auto` is a GPU if there is one."
+        default="auto", description="Where `xtts` and RVC run; `auto` is a GPU if there is one."
     )
     gpu: str = Field(
         default="",
@@ -30,7 +30,7 @@ class WorkerSettings(ProducerSettings):
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         default="auto",
         description="How exactly `xtts` computes. `auto`: `fp32` on a processor, on a GPU `bf16`, "
-        "or `fp16` where that is not to be had.",
+        "or `fp16` where that is not to be had. RVC takes `fp16` on a GPU unless this is `fp32`.",
     )
     mode: Literal["invariant", "latency"] = Field(
         default="invariant",
@@ -41,6 +41,16 @@ class WorkerSettings(ProducerSettings):
         default=True,
         description="Whether `xtts` takes a chunk again, twice at most, when its length does not "
         "fit its text.",
+    )
+    rvc: bool = Field(
+        default=True,
+        description="Whether voices are converted with RVC, where `models/rvc` is.",
+    )
+    rvc_voices_mb: int | None = Field(
+        default=None,
+        ge=1,
+        description="Memory that loaded RVC voices may take on the device, in MB. Unset: a fifth "
+        "of what is free when the worker starts, at most 16,000.",
     )
     engine_process: Literal["auto", "own", "inline"] = Field(
         default="auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from producer.child_process import child_environment
@@ -10,7 +11,7 @@ from producer.volumes import Volumes
 from .config import WorkerSettings
 from .engine.engine import Engine
 from .engine.lifecycle import OnPhase, OnRoom
-from .engine.registry import EngineSpec, build, needs_process
+from .engine.registry import EngineSpec, Options, build, build_converter, needs_process
 from .engine.service import SpeechEngine
 
 #: The file whose presence in `models/xtts` makes `auto` take XTTS.
@@ -18,6 +19,10 @@ XTTS_FILE: Final = "model.pth"
 
 #: What shows a process only some GPUs, by index or UUID; read when CUDA starts.
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
+#: Rows of an engine that speaks one after the other, when what it says is converted in batches.
+CONVERTING_SLOTS: Final = 16
+_FEW_SLOTS: Final = ("espeak", "fake")
 
 
 def engine_spec(settings: WorkerSettings) -> EngineSpec:
@@ -51,19 +56,41 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
             "hang_on": settings.fake_hang_on,
             "ramble_on": settings.fake_ramble_on,
         }
+    converter, converter_options = _converter(settings, name, models / "rvc")
     return EngineSpec(
         name=name,
         options=options,
-        slots=settings.slots,
+        slots=settings.slots or _slots(name, converter),
         interactive_share=settings.interactive_share,
+        converter=converter,
+        converter_options=converter_options,
     )
+
+
+def _slots(engine: str, converter: str) -> int | None:
+    """Return the rows of an engine whose own are too few for a batch of conversions."""
+    return CONVERTING_SLOTS if converter == "rvc" and engine in _FEW_SLOTS else None
+
+
+def _converter(settings: WorkerSettings, engine: str, directory: Path) -> tuple[str, Options]:
+    """Return who converts, and how: RVC where it has any file, tones beside the fake engine."""
+    if not settings.rvc:
+        return "", {}
+    if directory.is_dir():
+        return "rvc", {
+            "directory": str(directory),
+            "device": settings.device,
+            "precision": settings.precision,
+            "voices_mb": settings.rvc_voices_mb,
+        }
+    return ("fake", {}) if engine == "fake" else ("", {})
 
 
 def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase) -> SpeechEngine:
     """Return the engine, not started yet, in this process or in one of its own."""
     spec = engine_spec(settings)
     own = settings.engine_process == "own" or (
-        settings.engine_process == "auto" and needs_process(spec.name)
+        settings.engine_process == "auto" and needs_process(spec.name, spec.converter)
     )
     if own:
         from .process import EngineProcess
@@ -78,6 +105,7 @@ def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase)
         )
     return Engine(
         build(spec.name, spec.options),
+        build_converter(spec.converter, spec.converter_options),
         slots=spec.slots,
         interactive_share=spec.interactive_share,
         on_room=on_room,

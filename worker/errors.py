@@ -1,12 +1,12 @@
 """Every error of the worker outside its engine.
 
 * WorkerError
-  + UnsupportedFeature  the job asks for what no engine of this worker can do
   + ClaimLost         the work is somebody else's now; nothing may be published
   + PoisonJob         workers died with the job in them, too often
   + TimeLimitReached  the job ran longer than a job may
   + GpuUnavailable    a GPU that was asked for is not there, or is not fit
   + WorkersFail       no worker of this machine can be kept running
+  + UploadMissing     the audio to convert is not on this machine's volume
   + UnfitRecordings   no voice should be made of these recordings
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
@@ -44,10 +44,17 @@ class UnfitRecordings(WorkerError):
     """No voice should be made of these recordings; the text says why, one a line."""
 
 
-class UnsupportedFeature(WorkerError):
-    """The job asks for something that no engine of this worker can do."""
+class UploadMissing(WorkerError):
+    """The audio to convert is not on this machine's volume."""
 
-    reason = Reason.UNSUPPORTED_FEATURE
+    reason = Reason.VOLUME_MISSING
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not on this worker's volume: VOICEFARM_HOME must name the same volume here "
+            "and where the file was sent from"
+        )
+        self.path = path
 
 
 class ClaimLost(WorkerError):

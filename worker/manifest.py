@@ -76,6 +76,8 @@ class Facts(BaseModel):
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
     guarding: Guarding = Guarding()
+    #: What decided the conversion into another voice; None if there was none.
+    conversion: dict[str, JsonValue] | None = None
 
 
 class Manifest(Facts):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from producer.job import AnyJob
@@ -16,7 +17,8 @@ from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .manifest import Doubt, Facts, Guarding
-from .speech import SpeechPlan, parts_of
+from .plan import Plan
+from .speech import parts_of
 from .store import Entry
 
 if TYPE_CHECKING:
@@ -32,15 +34,19 @@ def render(
     station: Station,
     attempt: Attempt,
     job: AnyJob,
-    plan: SpeechPlan,
+    plan: Plan,
     settle: Callable[[], None],
 ) -> Entry:
-    """Speak `plan` into the store; `ClaimLost` if it has become somebody else's meanwhile."""
+    """Bring `plan` into the store; `ClaimLost` if it has become somebody else's meanwhile."""
     offer = station.engine.offer()
     heard = _Heard()
-    with station.store.stage(plan.key, job.output, offer.sample_rate_hz) as staged:
-        guard = Guard(station.engine, guarded=offer.guarded)
-        rendition = Rendition(guard, plan.chunks, ahead=AHEAD_BATCHES * offer.slots)
+    with (
+        plan.opened(station.volumes) as script,
+        station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
+    ):
+        guard = Guard(station.engine, guarded=offer.guarded and plan.is_spoken)
+        ahead = script.ahead or AHEAD_BATCHES * offer.slots
+        rendition = Rendition(guard, script.chunks, script.count, ahead)
         settle()
         attempt.when_cancelled(rendition.cancel)
         for judged in rendition.takes():
@@ -58,6 +64,7 @@ def render(
                 chunks=heard.chunks,
                 timings_s={"waited": heard.waited_s, "computed": heard.computed_s},
                 guarding=heard.guarding(),
+                conversion=None if plan.target is None else {**plan.target.facts()},
             )
         )
 
@@ -110,11 +117,14 @@ class Rendition:
     `takes` is read by one thread, `cancel` may be called by any.
     """
 
-    def __init__(self, guard: Guard, chunks: Sequence[ChunkRequest], ahead: int) -> None:
+    def __init__(
+        self, guard: Guard, chunks: Iterable[ChunkRequest], count: int, ahead: int
+    ) -> None:
+        """`chunks` are `count`, taken when there is room for one more of the `ahead`."""
         self._guard = guard
         #: How many there are; one more whenever one turns out to be too long for the model.
-        self.chunks = len(chunks)
-        self._left = deque(chunks)
+        self.chunks = count
+        self._left = iter(chunks)
         self._ahead_limit = ahead
         self._ahead: deque[tuple[ChunkRequest, Future[Judged]]] = deque()
         self._lock = threading.Lock()
@@ -131,6 +141,8 @@ class Rendition:
                 judged = verdict.result()
                 with self._lock:
                     self._ahead.popleft()
+                if request.recording is not None:
+                    Path(request.recording.path).unlink(missing_ok=True)
                 self._ask()
                 yield judged
         finally:
@@ -144,11 +156,14 @@ class Rendition:
         self._withdraw()
 
     def _ask(self) -> None:
-        with self._lock:
-            if self._cancelled:
-                raise TakeCancelled("the job was cancelled")
-            while self._left and len(self._ahead) < self._ahead_limit:
-                request = self._left.popleft()
+        while len(self._ahead) < self._ahead_limit:
+            # Without the lock: a piece of a recording is read now, and `cancel` must not wait.
+            request = next(self._left, None)
+            with self._lock:
+                if self._cancelled:
+                    raise TakeCancelled("the job was cancelled")
+                if request is None:
+                    return
                 self._ahead.append((request, self._guard.submit(request)))
 
     def _cut(self, request: ChunkRequest) -> bool:

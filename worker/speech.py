@@ -2,63 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from producer.content_key import content_key, seed_of
-from producer.job import AnyJob, SpeechJob
+from producer.content_key import Plain, content_key, seed_of
+from producer.job import SpeechJob
 from producer.languages import chunk_limit_chars
 from producer.queues import Priority
 from producer.text import halves, split
+from producer.volumes import Volumes
 
 from . import pace
 from .engine.errors import UnknownVoice
-from .engine.model import ModelOffer
-from .engine.request import ChunkRequest
-from .errors import UnsupportedFeature
+from .engine.model import ModelOffer, ModelVoice
+from .engine.request import ChunkRequest, ConversionRequest
+from .plan import Script, Target
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPlan:
-    """What the engine is asked for, in order, and the key of what comes of it."""
+    """A `Plan` of chunks that are known from the start."""
 
     key: str
     chunks: tuple[ChunkRequest, ...]
+    sample_rate_hz: int
+    target: Target | None = None
+
+    @property
+    def is_spoken(self) -> bool:
+        """See `Plan`."""
+        return True
+
+    @contextmanager
+    def opened(self, volumes: Volumes) -> Iterator[Script]:
+        """See `Plan`."""
+        yield Script(iter(self.chunks), len(self.chunks))
 
 
-def plan_speech(attempt_id: str, job: AnyJob, offer: ModelOffer) -> SpeechPlan:
+def plan_speech(attempt_id: str, job: SpeechJob, offer: ModelOffer) -> SpeechPlan:
     """Cut the job into chunks for this engine; equal jobs get equal keys on every worker.
 
     The key of a take is decided by its text, its voice, the model and the parameters; the
     key of the file by its takes, in order, and the output.
     """
-    if not isinstance(job, SpeechJob) or job.convert is not None:
-        raise UnsupportedFeature("no engine of this worker converts voices")
-    voice = next((voice for voice in offer.voices if voice.name == job.voice), None)
-    if voice is None:
-        raise UnknownVoice(f"{offer.engine} has no voice {job.voice!r}")
-    decides = {
-        "engine": offer.engine,
-        "model": offer.revision,
-        "voice": voice.revision,
-        "guard": pace.REVISION if offer.guarded else None,
-        **job.take_parameters(),
-    }
+    target = None if job.convert is None else Target.of(job.convert, offer)
+    voice = _voice(job, offer)
     texts = [chunk.strip() for chunk in split(job.text, chunk_limit_chars(job.language))]
-    takes = [content_key(text=text, **decides) for text in texts]
+    takes = [content_key(text=text, **_decides(job, offer, voice)) for text in texts]
+    seeds = [seed_of(take) if job.seed is None else job.seed for take in takes]
+    conversions: list[ConversionRequest | None] = [None] * len(takes)
+    if target is not None:
+        takes = [content_key(take=take, convert=target.facts()) for take in takes]
+        # The speech is the same, converted or not; what is drawn for its conversion is not.
+        conversions = [
+            target.request(seed_of(take) if job.seed is None else job.seed) for take in takes
+        ]
     chunks = tuple(
         ChunkRequest(
             id=f"{attempt_id}.{place}",
             text=text,
             language=job.language,
             voice=job.voice,
-            seed=seed_of(take) if job.seed is None else job.seed,
+            seed=seeds[place],
             parameters=_parameters(job),
             interactive=job.priority is Priority.INTERACTIVE,
             voice_revision=voice.revision,
+            conversion=conversions[place],
         )
-        for place, (text, take) in enumerate(zip(texts, takes, strict=True))
+        for place, text in enumerate(texts)
     )
-    return SpeechPlan(key=content_key(takes=takes, output=job.output.model_dump()), chunks=chunks)
+    return SpeechPlan(
+        key=content_key(takes=takes, output=job.output.model_dump()),
+        chunks=chunks,
+        sample_rate_hz=target.voice.sample_rate_hz if target else offer.sample_rate_hz,
+        target=target,
+    )
 
 
 def parts_of(chunk: ChunkRequest) -> tuple[ChunkRequest, ...]:
@@ -73,6 +92,24 @@ def parts_of(chunk: ChunkRequest) -> tuple[ChunkRequest, ...]:
     return tuple(
         replace(chunk, id=f"{chunk.id}.{place}", text=text) for place, text in enumerate(texts)
     )
+
+
+def _voice(job: SpeechJob, offer: ModelOffer) -> ModelVoice:
+    voice = next((voice for voice in offer.voices if voice.name == job.voice), None)
+    if voice is None:
+        raise UnknownVoice(f"{offer.engine} has no voice {job.voice!r}")
+    return voice
+
+
+def _decides(job: SpeechJob, offer: ModelOffer, voice: ModelVoice) -> dict[str, Plain]:
+    """Return what, beside its text, decides how a take sounds."""
+    return {
+        "engine": offer.engine,
+        "model": offer.revision,
+        "voice": voice.revision,
+        "guard": pace.REVISION if offer.guarded else None,
+        **job.take_parameters(),
+    }
 
 
 def _parameters(job: SpeechJob) -> dict[str, float | int | None]:

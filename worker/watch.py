@@ -38,7 +38,11 @@ DEATH_S: Final = 1.0
 LOAD_TRIES: Final = 3
 LOAD_PAUSE_S: Final = 0.5
 
-_ERRORS: Final = {kind.__name__: kind for kind in EngineError.__subclasses__()}
+_ERRORS: Final = {
+    kind.__name__: kind
+    for root in EngineError.__subclasses__()
+    for kind in (root, *root.__subclasses__())
+}
 
 
 @dataclass(frozen=True, slots=True)

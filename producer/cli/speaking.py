@@ -9,6 +9,7 @@ import click
 from ..errors import NoWorker
 from ..queues import QUEUE_OF, Priority
 from ..text import paragraphs
+from .converting import conversion_options
 from .delivery import Delivery, delivery_options
 from .exit_codes import ExitCode
 from .options import farm_command, job_options, submit_options, text_options, usage_error
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @text_options
 @delivery_options
 @job_options
+@conversion_options
 @submit_options
 @wait_options
 def say(
@@ -53,6 +55,7 @@ def say(
 @farm_command
 @text_options
 @job_options
+@conversion_options
 @submit_options
 @click.option("--pieces", is_flag=True, help="Cut a book at its paragraphs; one job a piece.")
 def submit(

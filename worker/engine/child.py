@@ -32,7 +32,7 @@ from .engine import Engine
 from .errors import EngineError
 from .lifecycle import Phase
 from .model import ModelOffer
-from .registry import EngineSpec, build
+from .registry import EngineSpec, build, build_converter
 from .request import ChunkRequest, Take
 from .ring import Ring
 
@@ -71,7 +71,7 @@ class EngineChild:
             case {"start": spec}:
                 self._start(EngineSpec.decode(spec))
             case {"submit": request} if self._engine is not None:
-                future = self._engine.submit(ChunkRequest(**request))
+                future = self._engine.submit(ChunkRequest.decode(request))
                 future.add_done_callback(partial(self._on_take, request["id"]))
             case {"cancel": request_id} if self._engine is not None:
                 self._engine.cancel(request_id)
@@ -79,11 +79,13 @@ class EngineChild:
     def _start(self, spec: EngineSpec) -> None:
         try:
             model = build(spec.name, spec.options)
+            converter = build_converter(spec.converter, spec.converter_options)
         except EngineError as error:
             self._on_phase(Phase.BROKEN, str(error))
             return
         self._engine = Engine(
             model,
+            converter,
             slots=spec.slots,
             interactive_share=spec.interactive_share,
             on_phase=self._on_phase,

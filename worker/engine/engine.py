@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from .conversion import Conversion
+from .converter import VoiceConverter
 from .device_fault import is_device_fault
 from .errors import ChunkFailed, EngineClosed, EngineError, EngineOutOfMemory, TakeCancelled
+from .joint_offer import JointOffer
 from .lifecycle import Facts, Lifecycle, OnPhase, OnRoom, Phase
 from .model import Model, ModelOffer, Outcome
 from .promises import Promises
-from .renewal import start_renewal
 from .request import ChunkRequest, Take
-from .scheduler import Scheduler, reserve_of
+from .whereabouts import Rows, Whereabouts
 
 logger = logging.getLogger(__name__)
-
-Rows = Sequence[tuple[int, ChunkRequest]]
 
 
 class Engine:
@@ -32,6 +32,7 @@ class Engine:
     def __init__(
         self,
         model: Model,
+        converter: VoiceConverter | None = None,
         *,
         slots: int | None = None,
         interactive_share: float = 0.1,
@@ -47,14 +48,8 @@ class Engine:
         self._lifecycle = Lifecycle(on_phase, on_room)
         self._promises = Promises(clock)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        # Guards what follows; never held while the model works or a future is answered.
-        self._work = threading.Condition()
-        self._scheduler = Scheduler(slots or 1, 0)
-        self._cancelled: set[str] = set()
-        self._closing = False
-        self._started_s: dict[int, float] = {}
-        # The ids whose rows have left the batch and whose audio is being made, and since when.
-        self._sounding: dict[str, float] = {}
+        self._where = Whereabouts(clock)
+        self._conversion = Conversion(converter)
         self._has_left = False
         self._steps = 0
         self._stepped_s = 0.0
@@ -83,44 +78,34 @@ class Engine:
         if (refusal := self._refusal(request)) is not None:
             self._promises.fail(request.id, refusal)
             return future
-        with self._work:
-            if self._is_idle():
-                self._stepped_s = self._clock()
-            self._scheduler.add(request)
-            self._work.notify()
+        self._where.add(request)
         return future
 
     def cancel(self, request_id: str) -> None:
         """See `SpeechEngine`."""
-        with self._work:
-            if request_id in self._promises:
-                self._cancelled.add(request_id)
-                self._work.notify()
+        if request_id in self._promises:
+            self._where.ask_to_leave(request_id)
 
     def capacity(self, interactive: bool = False) -> int:
         """See `SpeechEngine`."""
-        with self._work:
-            return self._scheduler.room(interactive) if self.phase is Phase.READY else 0
+        return self._where.room(interactive) if self.phase is Phase.READY else 0
 
     def snapshot(self) -> Facts:
         """See `SpeechEngine`; `last_step_age_s` counts only while there is work."""
-        with self._work:
-            age_s = 0.0 if self._is_idle() else self._clock() - self._stepped_s
-            return {
-                **self._lifecycle.facts(),
-                "active": self._scheduler.active,
-                "sounding": len(self._sounding),
-                "waiting": self._scheduler.waiting,
-                "steps": self._steps,
-                "last_step_age_s": round(age_s, 3),
-                **self._promises.facts(),
-            }
+        since_s = self._where.busy_since_s
+        age_s = 0.0 if since_s is None else self._clock() - max(since_s, self._stepped_s)
+        return {
+            **self._lifecycle.facts(),
+            **self._where.facts(),
+            **self._conversion.facts(),
+            "steps": self._steps,
+            "last_step_age_s": round(age_s, 3),
+            **self._promises.facts(),
+        }
 
     def close(self, timeout_s: float = 10.0) -> None:
         """See `SpeechEngine`. A model that hangs is left behind after `timeout_s`."""
-        with self._work:
-            self._closing = True
-            self._work.notify()
+        self._where.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
         self._end(EngineClosed("the engine was closed"))
@@ -130,15 +115,16 @@ class Engine:
         self._drop_cancelled()
         self._prefill(self._admit())
         ended = self._model.decode()
-        outcomes = self._model.vocode(ended, wait=self._ends_with(ended))
+        spoken = self._model.vocode(ended, wait=self._where.ends_with(ended))
         self._free(ended)
-        self._deliver(outcomes)
+        converted = self._conversion.turn(spoken, busy=self._where.is_decoding)
+        self._deliver(converted)
 
     def _run(self) -> None:
         end: EngineError = EngineClosed("the engine was closed")
         try:
             self._open()
-            while self._wait_for_work():
+            while self._where.wait():
                 self._turn()
         except EngineError as error:
             end = error
@@ -147,23 +133,27 @@ class Engine:
             end = EngineError(_words(error))
         finally:
             self._end(end)
+            self._conversion.close()
             self._model.close()
 
     def _open(self) -> None:
-        for phase, work in (
-            (Phase.LOADING, self._model.load),
-            (Phase.WARMING, self._model.warm_up),
+        # The converter first: the model takes what memory is left.
+        for phase, parts in (
+            (Phase.LOADING, (self._conversion.load, self._model.load)),
+            (Phase.WARMING, (self._model.warm_up, self._conversion.warm_up)),
         ):
-            if self._closing:
+            if self._where.is_closed:
                 return
             self._lifecycle.enter(phase)
-            work()
+            for part in parts:
+                part()
         offer = self._model.offer()
         slots = self._slots or offer.slots
-        with self._work:
-            self._scheduler = Scheduler(slots, reserve_of(slots, self._interactive_share))
-        self._lifecycle.open(replace(offer, slots=slots))
-        start_renewal(self._model, self._lifecycle)
+        self._where.open(slots, self._interactive_share)
+        self._conversion.open(offer.sample_rate_hz)
+        joint = JointOffer(self._model, self._conversion)
+        self._lifecycle.open(replace(joint.offer(), slots=slots))
+        joint.keep_true(self._lifecycle)
 
     def _end(self, error: EngineError) -> None:
         self._lifecycle.end(error)
@@ -173,20 +163,12 @@ class Engine:
         if (refusal := self._lifecycle.refusal()) is not None:
             return refusal
         try:
-            self._model.check(request)
+            self._conversion.check(request)
+            if request.recording is None:
+                self._model.check(request)
         except EngineError as error:
             return error
         return None
-
-    def _is_idle(self) -> bool:
-        return not (self._scheduler.active or self._scheduler.waiting or self._sounding)
-
-    def _wait_for_work(self) -> bool:
-        """Sleep until there is something to do; False if that is to end."""
-        with self._work:
-            while self._is_idle() and not self._closing:
-                self._work.wait()
-            return not self._closing
 
     def _turn(self) -> None:
         """One step, whatever comes of it but the end of the device, and the news of it."""
@@ -198,28 +180,24 @@ class Engine:
                 raise
             logger.exception("a step of the engine failed")
             self._fail_batch(error)
-        with self._work:
-            self._steps += 1
-            self._stepped_s = self._clock()
+        self._steps += 1
+        self._stepped_s = self._clock()
         if self._has_left:
             self._lifecycle.tell_room()
 
     def _drop_cancelled(self) -> None:
-        with self._work:
-            dropped = {name: self._scheduler.cancel(name) for name in self._cancelled}
-            for name in self._cancelled:
-                self._sounding.pop(name, None)
-            self._cancelled.clear()
-        for request_id in dropped:
+        names, slots = self._where.leave()
+        self._conversion.drop(names)
+        for request_id in names:
             self._end_row(request_id, TakeCancelled("the chunk was cancelled"))
-        if slots := [slot for slot in dropped.values() if slot is not None]:
+        if slots:
             self._model.release(slots)
 
     def _admit(self) -> Rows:
-        with self._work:
-            rows = self._scheduler.admit()
-        self._started_s.update((slot, self._clock()) for slot, _ in rows)
-        return rows
+        """Let in who may begin; recordings go straight to their conversion."""
+        rows = self._where.admit()
+        self._conversion.expect(request for _, request in rows)
+        return [row for row in rows if row[1].recording is None]
 
     def _prefill(self, rows: Rows) -> None:
         """Prepare the admitted rows, or as many of them as the memory holds."""
@@ -235,46 +213,32 @@ class Engine:
     def _halve(self, rows: Rows) -> Rows:
         """Return the rows to try next; the others go back to wait. A row that is alone fails."""
         kept = len(rows) // 2
-        slots = [slot for slot, _ in rows]
-        with self._work:
-            if alone := self._scheduler.active == 1:
-                self._scheduler.finish(slots[0])
-            else:
-                self._scheduler.put_back(slots[kept:])
-        if alone:
+        self._conversion.drop(request.id for _, request in rows[kept:])
+        if not self._where.put_back([slot for slot, _ in rows[kept:]]):
             failure = EngineOutOfMemory("the chunk does not fit into memory, even alone")
             self._end_row(rows[0][1].id, failure)
         return rows[:kept]
 
-    def _ends_with(self, ended: Sequence[int]) -> bool:
-        """Tell whether these rows are the last that there are to decode."""
-        with self._work:
-            return self._scheduler.active == len(ended) and not self._scheduler.waiting
-
     def _free(self, slots: Sequence[int]) -> None:
-        """Let others have the slots of rows whose audio is being made."""
-        with self._work:
-            for slot in slots:
-                request = self._scheduler.finish(slot)
-                self._sounding[request.id] = self._started_s[slot]
+        """Rows have ended: their audio is being made."""
+        self._where.free(slots)
         self._has_left = self._has_left or bool(slots)
 
     def _deliver(self, outcomes: Mapping[str, Outcome]) -> None:
         for request_id, outcome in outcomes.items():
-            with self._work:
-                started_s = self._sounding.pop(request_id, None)
-            if isinstance(outcome, Exception):
+            computed_s = self._where.end(request_id)
+            if isinstance(outcome, EngineError):
+                self._end_row(request_id, outcome)
+            elif isinstance(outcome, Exception):
                 self._end_row(request_id, _failure(outcome))
-            elif started_s is not None:
-                computed_s = self._clock() - started_s
+            elif computed_s is not None:
+                self._has_left = True
                 self._promises.keep(request_id, outcome, self.offer().sample_rate_hz, computed_s)
 
     def _fail_batch(self, error: Exception) -> None:
         """End every row that has begun. An error here breaks the engine: its state is unknown."""
-        with self._work:
-            slots = self._scheduler.rows
-            begun = [self._scheduler.finish(slot).id for slot in slots] + [*self._sounding]
-            self._sounding.clear()
+        begun, slots = self._where.fail(spared=self._conversion.held)
+        self._conversion.drop(begun)
         for request_id in begun:
             self._end_row(request_id, _failure(error))
         self._model.release(slots)

@@ -6,6 +6,9 @@
   + CheckpointError      a file of a model cannot be used
   + LibraryError         a voice cannot be kept, found or removed
   + ChunkFailed          this chunk failed by itself; its neighbours go on
+    - UnfitAudio         the audio cannot be converted
+    - UnfitVoice         the voice cannot do what is asked of it
+  + NoConversion         nothing can be converted here
   + ChunkTooLong         the model cannot take so much text at once; its parts can be spoken
   + EngineOutOfMemory    the batch did not fit
   + EngineDied           the engine's process ended with this chunk alone in it, too often
@@ -56,8 +59,26 @@ class ChunkFailed(EngineError):
     """One chunk failed by itself."""
 
 
+class NoConversion(EngineError):
+    """This engine converts nothing. Says what it lacks."""
+
+    reason = "unsupported_feature"
+
+
 class ChunkTooLong(EngineError):
     """The text of one chunk is more than the model takes at once."""
+
+
+class UnfitAudio(ChunkFailed):
+    """The audio cannot be converted. Says what is wrong with it."""
+
+    reason = "unfit_audio"
+
+
+class UnfitVoice(ChunkFailed):
+    """The voice cannot do what is asked of it. Says which voice, and what."""
+
+    reason = "unfit_voice"
 
 
 class EngineOutOfMemory(EngineError):

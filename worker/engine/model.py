@@ -18,6 +18,34 @@ class ModelVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetVoice:
+    """One voice that a sound can be converted into; `revision` decides its sound."""
+
+    name: str
+    revision: str
+    sample_rate_hz: int
+    #: False if it was trained without pitch, and so cannot be moved.
+    has_pitch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionOffer:
+    """What can be converted here."""
+
+    #: What decides the sound beside the voice: the networks that all voices share.
+    revision: str
+    voices: tuple[TargetVoice, ...]
+    #: Why nothing can be converted, for a person; empty if it can.
+    obstacle: str = ""
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what JSON has made of `dataclasses.asdict`."""
+        voices = tuple(TargetVoice(**voice) for voice in fields["voices"])
+        return cls(**{**fields, "voices": voices})
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOffer:
     """What a loaded model can do, plain enough to be announced to clients."""
 
@@ -30,12 +58,22 @@ class ModelOffer:
     voices: tuple[ModelVoice, ...]
     #: True if it draws its speech by chance, so that a take's length must be looked at.
     guarded: bool = False
+    #: None if nobody has asked for conversions.
+    conversion: ConversionOffer | None = None
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:
         """Read what JSON has made of `dataclasses.asdict`."""
         voices = tuple(ModelVoice(**voice) for voice in fields["voices"])
-        return cls(**{**fields, "languages": tuple(fields["languages"]), "voices": voices})
+        conversion = fields.get("conversion")
+        return cls(
+            **{
+                **fields,
+                "languages": tuple(fields["languages"]),
+                "voices": voices,
+                "conversion": ConversionOffer.decode(conversion) if conversion else None,
+            }
+        )
 
 
 #: The audio of a row, or what went wrong with that row alone.

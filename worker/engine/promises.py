@@ -42,7 +42,7 @@ class Promises:
             self._open[request_id] = _Promise(future, self._clock())
         return future
 
-    def keep(self, request_id: str, sound: Sound, sample_rate_hz: int, computed_s: float) -> None:
+    def keep(self, request_id: str, sound: Sound, native_rate_hz: int, computed_s: float) -> None:
         """Answer with a take; nothing happens if it was answered before."""
         with self._lock:
             promise = self._open.pop(request_id, None)
@@ -51,7 +51,7 @@ class Promises:
             waited_s = max(0.0, self._clock() - promise.made_s - computed_s)
             take = Take(
                 sound.samples,
-                sample_rate_hz,
+                sound.sample_rate_hz or native_rate_hz,
                 waited_s,
                 computed_s,
                 sound.trimmed_s,

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
+from .converter import VoiceConverter
 from .errors import EngineError
 from .model import Model
 
 #: The arguments of a model, plain JSON.
 Options = Mapping[str, Any]
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class EngineSpec:
     slots: int | None = None
     #: Share of the slots that batch work never takes, 0 .. 1.
     interactive_share: float = 0.1
+    #: Who converts voices; empty: nobody.
+    converter: str = ""
+    converter_options: Options = field(default_factory=dict)
 
     def encode(self) -> dict[str, Any]:
         """Return plain JSON; `decode` reads it back."""
@@ -53,6 +59,18 @@ def _xtts(options: Options) -> Model:
     return XttsModel(**options)
 
 
+def _fake_converter(options: Options) -> VoiceConverter:
+    from .fake_converter import FakeConverter
+
+    return FakeConverter(**options)
+
+
+def _rvc(options: Options) -> VoiceConverter:
+    from .rvc.engine_converter import RvcConverter
+
+    return RvcConverter(**options)
+
+
 #: Every engine's factory.
 ENGINES: Final[Mapping[str, Callable[[Options], Model]]] = {
     "espeak": _espeak,
@@ -60,22 +78,40 @@ ENGINES: Final[Mapping[str, Callable[[Options], Model]]] = {
     "xtts": _xtts,
 }
 
-#: Engines whose failure may take their process with them, or that hold its interpreter long.
-_HEAVY: Final = frozenset({"xtts"})
+#: Every converter's factory.
+CONVERTERS: Final[Mapping[str, Callable[[Options], VoiceConverter]]] = {
+    "fake": _fake_converter,
+    "rvc": _rvc,
+}
+
+#: Engines and converters whose failure may take their process with them, or that hold its
+#: interpreter long.
+_HEAVY: Final = frozenset({"xtts", "rvc"})
 
 
 def build(name: str, options: Options) -> Model:
     """Make the model of an engine. Raises `EngineError` for an unknown name or option."""
-    if name not in ENGINES:
-        raise EngineError(f"there is no engine {name!r}; these are: {', '.join(ENGINES)}")
+    return _made("engine", name, ENGINES, options)
+
+
+def build_converter(name: str, options: Options) -> VoiceConverter | None:
+    """Make a converter, None for no name. Raises `EngineError` as `build` does."""
+    return _made("converter", name, CONVERTERS, options) if name else None
+
+
+def needs_process(*names: str) -> bool:
+    """Tell whether an engine of these parts should run in a process of its own."""
+    return not _HEAVY.isdisjoint(names)
+
+
+def _made(
+    kind: str, name: str, factories: Mapping[str, Callable[[Options], Part]], options: Options
+) -> Part:
+    if name not in factories:
+        raise EngineError(f"there is no {kind} {name!r}; these are: {', '.join(factories)}")
     try:
-        return ENGINES[name](options)
+        return factories[name](options)
     except ImportError as error:
-        raise EngineError(f"engine {name!r} needs what is not installed: {error}") from error
+        raise EngineError(f"{kind} {name!r} needs what is not installed: {error}") from error
     except TypeError as error:
-        raise EngineError(f"engine {name!r}: {error}") from error
-
-
-def needs_process(name: str) -> bool:
-    """Tell whether this engine should run in a process of its own."""
-    return name in _HEAVY
+        raise EngineError(f"{kind} {name!r}: {error}") from error

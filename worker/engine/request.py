@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,37 @@ Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionRequest:
+    """Into which other voice a sound is to be converted, and how."""
+
+    voice: str
+    #: 0 .. 2**63 - 1; decides the noise that the conversion draws.
+    seed: int
+    #: `pitch index_rate f0_method` and so on, JSON types; what is left out is the default.
+    parameters: Mapping[str, float | int | str] = field(default_factory=dict)
+    #: Of the voice as the job began with it; empty is the one of now.
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A piece of a recording in a scratch file: raw float32 samples, mono, as the machine has them.
+
+    Whoever asks for its conversion keeps the file until the take is there.
+    """
+
+    path: str
+    rate_hz: int
+    #: The samples that are wanted: from, to. The others are what is around them.
+    keep: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkRequest:
-    """One speakable piece of a job's text, with all that decides how it sounds."""
+    """One speakable piece of a job's text, with all that decides how it sounds.
+
+    Or, with `recording`, a piece of audio that is to be converted; then nothing is spoken.
+    """
 
     #: Unique among the chunks an engine holds: the job's id and the chunk's place in it.
     id: str
@@ -29,11 +59,28 @@ class ChunkRequest:
     interactive: bool = False
     #: Of the voice as the job began with it, whatever has become of its name; empty is any.
     voice_revision: str = ""
+    #: None leaves the voice that spoke.
+    conversion: ConversionRequest | None = None
+    recording: Recording | None = None
 
     @property
     def speed(self) -> float:
         """The tempo, 1.0 being the voice's own."""
         return float(self.parameters.get("speed") or 1.0)
+
+    @classmethod
+    def decode(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what JSON has made of `dataclasses.asdict`."""
+        conversion, recording = fields.get("conversion"), fields.get("recording")
+        if recording:
+            recording = Recording(**{**recording, "keep": tuple(recording["keep"])})
+        return cls(
+            **{
+                **fields,
+                "conversion": ConversionRequest(**conversion) if conversion else None,
+                "recording": recording,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +92,8 @@ class Sound:
     trimmed_s: float = 0.0
     #: True if the model met its limit before it had come to an end.
     truncated: bool = False
+    #: None is the model's own rate.
+    sample_rate_hz: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as Unreachable
 
+from producer.job import speech_job
 from producer.queues import CATALOGUE_KEY
 from producer.voices import Catalogue
 from tests.conftest import eventually
@@ -62,6 +63,10 @@ class Speaking:
         return self.offered
 
 
+#: Asks for a voice that not every offer has.
+BERT = speech_job("Hi.", voice="bert")
+
+
 @pytest.fixture
 def redis() -> Redis:
     return Redis()
@@ -107,7 +112,7 @@ def test_an_offer_that_changes_is_written_again_also_after_a_broker_that_was_awa
 def test_a_voice_that_nobody_has_announced_is_not_waited_for(station, redis):
     station.announce()
 
-    assert station.offer_with("bert", until=never) == ONE
+    assert station.offer_with(BERT, until=never) == ONE
 
 
 def test_a_voice_that_another_worker_has_seen_already_is_waited_for(station, redis, engine):
@@ -115,24 +120,24 @@ def test_a_voice_that_another_worker_has_seen_already_is_waited_for(station, red
     Announcer(redis, Speaking(TWO))._write(TWO)  # type: ignore[arg-type]
     threading.Timer(0.2, lambda: setattr(engine, "offered", TWO)).start()
 
-    assert station.offer_with("bert", until=never) == TWO
+    assert station.offer_with(BERT, until=never) == TWO
 
 
 def test_a_job_that_is_cancelled_waits_for_no_voice(station, redis):
     Announcer(redis, Speaking(TWO))._write(TWO)  # type: ignore[arg-type]
 
-    assert station.offer_with("bert", until=lambda: True) == ONE
+    assert station.offer_with(BERT, until=lambda: True) == ONE
 
 
 def test_a_voice_that_never_shows_is_waited_for_only_so_long(station, redis, monkeypatch):
     monkeypatch.setattr(announcer, "PATIENCE_S", 0.1)
     Announcer(redis, Speaking(TWO))._write(TWO)  # type: ignore[arg-type]
 
-    assert station.offer_with("bert", until=never) == ONE
+    assert station.offer_with(BERT, until=never) == ONE
 
 
 def test_a_worker_that_closes_waits_for_no_voice(station, redis):
     Announcer(redis, Speaking(TWO))._write(TWO)  # type: ignore[arg-type]
     station.close()
 
-    assert station.offer_with("bert", until=never) == ONE
+    assert station.offer_with(BERT, until=never) == ONE

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.job import ConvertJob, RvcSettings, SpeechJob, speech_job
+from producer.job import ConvertJob, OutputSpec, RvcSettings, SpeechJob, speech_job
 from producer.queues import Priority
-from worker.engine.errors import UnknownVoice
-from worker.engine.model import ModelOffer, ModelVoice
+from worker.engine.errors import NoConversion, UnknownVoice
+from worker.engine.model import ConversionOffer, ModelOffer, ModelVoice, TargetVoice
 from worker.engine.request import ChunkRequest
-from worker.errors import UnsupportedFeature
+from worker.planning import plan_job
 from worker.speech import parts_of, plan_speech
 
 LONG = " ".join(f"This is sentence number {n}." for n in range(40))
@@ -114,5 +116,79 @@ def test_a_voice_that_the_engine_does_not_have_is_refused():
     ],
 )
 def test_conversion_is_refused_by_an_engine_that_cannot_convert(job):
-    with pytest.raises(UnsupportedFeature, match="converts"):
-        plan_speech("id", job, offer())
+    lacking = ConversionOffer("", (), "there is no rmvpe.pt")
+
+    with pytest.raises(NoConversion, match="converts voices"):
+        plan_job("id", job, offer())
+    with pytest.raises(NoConversion, match=r"rmvpe\.pt"):
+        plan_job("id", job, replace(offer(), conversion=lacking))
+
+
+def converting(voice: str = "carl-1", converter: str = "rvc-1") -> ModelOffer:
+    voices = (TargetVoice("carl", voice, 40000), TargetVoice("zoe", "zoe-1", 32000))
+    return replace(offer(), conversion=ConversionOffer(converter, voices))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        speech_job("Hi.", convert="nobody"),
+        ConvertJob(upload="a" * 64, convert=RvcSettings(voice="nobody")),
+    ],
+)
+def test_a_voice_that_nobody_can_convert_into_is_refused(job):
+    with pytest.raises(UnknownVoice, match="'nobody'"):
+        plan_job("id", job, converting())
+
+
+def test_what_is_converted_is_spoken_as_it_would_be_without():
+    plain = plan_speech("id", speech_job(LONG), converting())
+    other = plan_speech("id", speech_job(LONG, convert="carl"), converting())
+
+    assert [replace(chunk, conversion=None) for chunk in other.chunks] == list(plain.chunks)
+    assert (plain.sample_rate_hz, other.sample_rate_hz) == (24000, 40000)
+    wanted = [chunk.conversion for chunk in other.chunks]
+    assert {one.voice for one in wanted} == {"carl"}
+    assert len({one.seed for one in wanted}) == len(wanted)
+
+
+KINDS = {
+    "speech": lambda **said: speech_job("Hi.", convert={"voice": "carl", **said}),
+    "recording": lambda **said: ConvertJob(
+        upload="a" * 64, convert=RvcSettings(**{"voice": "carl", **said})
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_that_decides_a_conversion_decides_its_key(kind):
+    job = KINDS[kind]
+    same = plan_job("id", job(), converting()).key
+
+    others = [
+        plan_job("id", job(), converting(voice="carl-2")).key,
+        plan_job("id", job(), converting(converter="rvc-2")).key,
+        plan_job("id", job().model_copy(update={"seed": 5}), converting()).key,
+        *(
+            plan_job("id", job(**{name: value}), converting()).key
+            for name, value in {
+                "voice": "zoe", "pitch": 2, "index_rate": 0.5, "f0_method": "pm",
+                "filter_radius": 2, "rms_mix_rate": 1, "protect": 0.5, "unvoiced": "interp",
+                "length": "compat", "search": "exact", "speaker": 1,
+            }.items()
+        ),
+    ]  # fmt: skip
+
+    assert plan_job("another", job(), converting()).key == same
+    assert same not in others
+    assert len(set(others)) == len(others)
+    assert len(RvcSettings.model_fields) == 11
+
+
+def test_two_recordings_and_two_outputs_have_different_keys():
+    def key_of(upload: str, **output: str) -> str:
+        convert = RvcSettings(voice="carl")
+        job = ConvertJob(upload=upload * 64, convert=convert, output=OutputSpec(**output))
+        return plan_job("id", job, converting()).key
+
+    assert len({key_of("a"), key_of("b"), key_of("a", format="flac")}) == 3

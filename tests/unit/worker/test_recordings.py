@@ -1,0 +1,176 @@
+"""Recordings to convert: judged before anything is computed, then read in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from worker.cutting import WHOLE_S
+from worker.engine.errors import UnfitAudio
+from worker.errors import UploadMissing
+from worker.recordings import PEAK, Judgement, Scratch, judge
+
+Samples = np.ndarray[Any, Any]
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Callable[[bytes], Judgement]:
+    """Judge the content of a file."""
+
+    def judged(content: bytes) -> Judgement:
+        file = tmp_path / "upload"
+        file.write_bytes(content)
+        return judge(file, hashlib.sha256(content).hexdigest())
+
+    return judged
+
+
+def noise(seconds: float, rate_hz: int, channels: int = 1, level: float = 0.1) -> Samples:
+    draws = np.random.default_rng(1)
+    shape = (int(seconds * rate_hz), channels)
+    return draws.normal(0, level, shape).astype(np.float32)
+
+
+def audio(samples: Samples, rate_hz: int, format: str = "WAV", subtype: str = "FLOAT") -> bytes:
+    content = io.BytesIO()
+    channels = samples.shape[1] if samples.ndim == 2 else 1
+    with soundfile.SoundFile(content, "w", rate_hz, channels, subtype, format=format) as file:
+        # libsndfile's Vorbis encoder dies of too much at once.
+        for place in range(0, len(samples), rate_hz):
+            file.write(samples[place : place + rate_hz])
+    return content.getvalue()
+
+
+def read(found: Judgement, directory: Path) -> list[tuple[Samples, tuple[int, int]]]:
+    return [
+        (np.fromfile(piece.path, np.float32), piece.keep)
+        for piece in Scratch(found, directory).recordings()
+    ]
+
+
+def test_a_short_recording_is_one_piece_as_it_is(judged, tmp_path):
+    samples = noise(2, 16000, level=1.0)
+
+    found = judged(audio(samples, 16000))
+    [(piece, keep)] = read(found, tmp_path / "scratch")
+
+    assert found.duration_s == 2
+    assert keep == (0, 32000)
+    assert np.array_equal(piece, samples[:, 0])
+
+
+def test_channels_become_their_mean(judged, tmp_path):
+    samples = noise(1, 8000, channels=2)
+
+    [(piece, _)] = read(judged(audio(samples, 8000)), tmp_path / "scratch")
+
+    assert np.allclose(piece, samples.mean(1), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype"),
+    [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")],
+)
+def test_the_pieces_of_a_long_recording_give_all_of_it_back(judged, tmp_path, format, subtype):
+    rate_hz = 22050
+    samples = 0.3 * np.sin(np.arange(95 * rate_hz, dtype=np.float32) / 17)
+    content = audio(samples, rate_hz, format, subtype)
+    whole, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+
+    found = judged(content)
+    pieces = read(found, tmp_path / "scratch")
+
+    assert len(pieces) > 2
+    joined = np.concatenate([heard[slice(*keep)] for heard, keep in pieces])
+    assert np.allclose(joined, whole, atol=1e-6)
+    assert found.samples == len(whole)
+
+
+def test_a_recording_that_is_cut_is_made_quieter_as_a_whole(judged, tmp_path):
+    samples = np.clip(noise(WHOLE_S + 30, 8000), -0.5, 0.5)
+    samples[-10] = 1.9
+
+    pieces = read(judged(audio(samples, 8000)), tmp_path / "scratch")
+
+    joined = np.concatenate([heard[slice(*keep)] for heard, keep in pieces])
+    assert np.allclose(joined, samples[:, 0] * PEAK / 1.9, atol=1e-6)
+
+
+def test_a_header_that_claims_four_gigabytes_is_not_believed(judged, tmp_path):
+    content = bytearray(audio(noise(1, 16000), 16000, subtype="PCM_16"))
+    place = content.index(b"data")
+    content[place + 4 : place + 8] = struct.pack("<I", 2**32 - 1)
+    content[4:8] = struct.pack("<I", 2**32 - 1)
+
+    found = judged(bytes(content))
+
+    assert found.samples == 16000
+    [(piece, _)] = read(found, tmp_path / "scratch")
+    assert len(piece) == 16000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Dear diary, today I renamed a text.\n" * 50, "no audio that can be read"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "no audio that can be read"),
+        (audio(noise(0, 16000), 16000), "no samples"),
+        (audio(np.array([0.1, np.nan, 0.1], np.float32), 16000), "not finite"),
+        (audio(np.array([0.1, np.inf], np.float32), 16000), "not finite"),
+    ],
+)
+def test_what_cannot_be_converted_says_why(judged, content, words):
+    with pytest.raises(UnfitAudio, match=words) as raised:
+        judged(content)
+
+    assert "upload" not in str(raised.value)
+
+
+def test_where_the_first_bad_number_is_can_be_read(judged):
+    samples = noise(3, 16000)
+    samples[24000] = np.nan
+
+    with pytest.raises(UnfitAudio, match=r"1\.50 s"):
+        judged(audio(samples, 16000))
+
+
+def test_a_file_that_is_not_there_names_the_volume(tmp_path):
+    with pytest.raises(UploadMissing, match="VOICEFARM_HOME"):
+        judge(tmp_path / "nothing", "ab" * 32)
+
+
+def test_a_file_that_was_changed_on_the_volume_is_refused(tmp_path):
+    file = tmp_path / "upload"
+    file.write_bytes(audio(noise(1, 16000), 16000))
+
+    with pytest.raises(UnfitAudio, match="damaged"):
+        judge(file, "ab" * 32)
+
+
+def test_a_long_recording_takes_little_memory(judged, tmp_path):
+    rate_hz, minutes = 8000, 20
+    samples = noise(60 * minutes, rate_hz)
+    content = audio(samples, rate_hz, subtype="PCM_16")
+    del samples
+
+    tracemalloc.start()
+    found = judged(content)
+    count = 0
+    for recording in Scratch(found, tmp_path / "scratch").recordings():
+        Path(recording.path).unlink()
+        count += 1
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert count > 30
+    # All of it in float32 would be 38 MB.
+    assert peak_bytes < 12e6

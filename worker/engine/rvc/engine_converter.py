@@ -1,0 +1,278 @@
+"""RVC as a `VoiceConverter` of the engine: shared networks, a shelf of voices, one converter."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from ..converter import Portions, Source
+from ..errors import (
+    CheckpointError,
+    EngineError,
+    EngineOutOfMemory,
+    NoConversion,
+    UnfitVoice,
+    UnknownVoice,
+)
+from ..lifecycle import Facts
+from ..model import ConversionOffer, Outcome
+from ..request import ConversionRequest, Sound
+from ..xtts.placement import DeviceName, Placement, Precision
+from .clip import Clip, Conversion
+from .content import Content
+from .content_file import read_content
+from .converter import Converter
+from .library import RvcLibrary
+from .pitch import Pitch
+from .rmvpe_file import read_rmvpe
+from .shared_files import PITCH_FILE, VOICES, content_file, hash_of, missing_files
+from .splitting import RATE_HZ
+from .synthesizer import Synthesizer
+from .targets import Targets, check_fit
+from .voice import Voice
+from .voices import VoiceShelf
+
+logger = logging.getLogger(__name__)
+
+#: Decides the sound beside the files; changes when the same files sound otherwise.
+REVISION: Final = "rvc-1"
+
+#: What a step of the engine converts: a processor takes long for each second.
+_PORTIONS: Final = {"cuda": Portions(30.0, 320.0), "cpu": Portions(1.0, 15.0)}
+
+#: Share of the free memory that voices may have, and its bounds.
+VOICES_SHARE: Final = 0.2
+LEAST_BYTES: Final = 256 << 20
+MOST_BYTES: Final = 16_000 << 20
+
+_PARAMETERS: Final = frozenset(field.name for field in fields(Conversion))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """All that is made of the files."""
+
+    content: Content
+    pitch: Pitch
+    converter: Converter
+    shelf: VoiceShelf
+    targets: Targets
+    device: torch.device
+    #: Of the shared networks.
+    revision: str
+
+
+class RvcConverter:
+    """A `VoiceConverter` over a directory of RVC's files. Plain JSON makes one.
+
+    What is missing or broken in the directory keeps nobody from speaking: it is told in the
+    offer, and by `check`.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        device: DeviceName = "auto",
+        precision: Precision = "auto",
+        voices_mb: int | None = None,
+    ) -> None:
+        """Hold voices of `voices_mb` at most; None is a share of what is free at the load."""
+        self._directory = Path(directory)
+        self._device: DeviceName = device
+        self._precision: Precision = precision
+        self._voices_bytes = None if voices_mb is None else voices_mb << 20
+        self._parts: _Parts | None = None
+        self._obstacle = "RVC is not loaded yet"
+        self.portions = _PORTIONS["cpu"]
+
+    def load(self) -> None:
+        """Read the shared networks. Raises `EngineError` for a device that is not there."""
+        place = Placement.choose(self._device, self._precision)
+        self.portions = _PORTIONS[place.device.type]
+        if missing := missing_files(self._directory):
+            self._obstacle = f"{self._directory} has no {' and no '.join(missing)}"
+        else:
+            try:
+                with _out_of_memory():
+                    self._parts = self._assembled(place)
+                self._obstacle = ""
+            except CheckpointError as error:
+                self._obstacle = str(error)
+        if self._obstacle:
+            logger.warning("voices cannot be converted: %s", self._obstacle)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Run the shared networks once, on a second of silence."""
+        if self._parts is not None:
+            silence = torch.zeros(RATE_HZ, device=self._parts.device)
+            with _out_of_memory():
+                self._parts.content.features([silence], ["v2"])
+                self._parts.pitch.f0([silence])
+
+    def offer(self) -> ConversionOffer:
+        """Tell what can be asked for."""
+        if self._parts is None:
+            return ConversionOffer(REVISION, (), self._obstacle)
+        return ConversionOffer(self._parts.revision, self._parts.targets.offered)
+
+    def renew(self) -> bool:
+        """Look which voices there are; True if they are others than before."""
+        return self._parts is not None and self._parts.targets.renew()
+
+    def check(self, request: ConversionRequest) -> None:
+        """Raise for what cannot be converted, and begin to fetch the voice."""
+        if self._parts is None:
+            raise NoConversion(self._obstacle)
+        shelf = self._parts.shelf
+        card = self._parts.targets.card(request.voice)
+        revision = request.revision or (card.revision if card else "")
+        if card is None or card.revision != revision:
+            # It has changed or gone since the job began, but may still be on the shelf.
+            if not shelf.is_here(request.voice, revision):
+                raise UnknownVoice(f"there is no RVC voice {request.voice!r} here, or another one")
+            return
+        check_fit(card, request)
+        if not shelf.is_here(card.name, revision):
+            shelf.ask(card.name, revision).add_done_callback(self._put_down)
+
+    def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
+        """Return what becomes of each, or raise `EngineOutOfMemory`."""
+        if self._parts is None:
+            raise NoConversion(self._obstacle)
+        outcomes: dict[str, Outcome] = {}
+        clips: dict[str, Clip] = {}
+        with ExitStack() as held, _out_of_memory():
+            wanted = {(source.voice, source.wanted.revision) for source in sources}
+            voices = self._voices(wanted, held)
+            for source in sources:
+                voice = voices[source.voice, source.wanted.revision]
+                if isinstance(voice, Exception):
+                    outcomes[source.id] = voice
+                else:
+                    clips[source.id] = _clip(source, voice)
+            found = self._parts.converter.convert(list(clips.values())) if clips else []
+            by_id = {source.id: source for source in sources}
+            for (name, clip), result in zip(clips.items(), found, strict=True):
+                outcomes[name] = _outcome(by_id[name], clip, result)
+        return [outcomes[source.id] for source in sources]
+
+    def facts(self) -> Facts:
+        """Return what the shelf holds and has done."""
+        if self._parts is None:
+            return {"rvc_obstacle": self._obstacle}
+        return {f"rvc_{name}": fact for name, fact in self._parts.shelf.facts().plain().items()}
+
+    def close(self) -> None:
+        """Let go of the tensors, and give a GPU its memory back."""
+        if self._parts is not None:
+            self._parts.shelf.close()
+        self._parts = None
+        gc.collect()
+        torch.cuda.empty_cache()
+
+    def _assembled(self, place: Placement) -> _Parts:
+        content_path = content_file(self._directory)
+        assert content_path is not None  # noqa: S101 - `missing_files` has looked
+        pitch_path = self._directory / PITCH_FILE
+        dtype = place.vocoder_dtype
+        content = Content(read_content(content_path, place.device, dtype))
+        pitch = Pitch(read_rmvpe(pitch_path, place.device, dtype))
+        converter = Converter(content, pitch, Synthesizer())
+        size_bytes = self._voices_bytes or _share_of_free(place)
+        library = RvcLibrary(self._directory / VOICES)
+        shelf = VoiceShelf(
+            library,
+            place.device,
+            dtype,
+            device_bytes=size_bytes,
+            host_bytes=size_bytes if place.is_cuda else 0,
+        )
+        precision = str(dtype).removeprefix("torch.")
+        revision = "+".join((REVISION, hash_of(content_path), hash_of(pitch_path), precision))
+        return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)
+
+    def _voices(
+        self, wanted: set[tuple[str, str]], held: ExitStack
+    ) -> dict[tuple[str, str], Voice | EngineError]:
+        """Return the voices by name and revision, held until `held` ends, or what is wrong.
+
+        Raises `EngineOutOfMemory` if they do not fit beside one another.
+        """
+        assert self._parts is not None  # noqa: S101 - `convert` has looked
+        found: dict[tuple[str, str], Voice | EngineError] = {}
+        for name, revision in sorted(wanted):
+            try:
+                voice = held.enter_context(self._parts.shelf.held(name, revision or None))
+            except EngineOutOfMemory:
+                raise
+            except CheckpointError as error:
+                found[name, revision] = UnfitVoice(str(error))
+            except EngineError as error:
+                found[name, revision] = error
+            else:
+                found[name, revision] = voice
+        return found
+
+    def _put_down(self, fetched: Future[Voice]) -> None:
+        """A voice that was fetched early is on the shelf now; whoever converts holds it again."""
+        if self._parts is not None and fetched.exception() is None:
+            self._parts.shelf.release(fetched.result())
+
+
+def _conversion_of(request: ConversionRequest, **given: Any) -> Conversion:
+    wanted = {**request.parameters, **given}
+    return Conversion(**{name: wanted[name] for name in wanted.keys() & _PARAMETERS})
+
+
+def _clip(source: Source, voice: Voice) -> Clip:
+    is_whole = source.keep == (0, len(source.samples))
+    # Only a conversion as long as its source can be cut where the source is.
+    given = {} if is_whole else {"length": "exact"}
+    return Clip(
+        torch.from_numpy(np.array(source.samples, np.float32)),
+        source.rate_hz,
+        voice,
+        _conversion_of(source.wanted, **given),
+        speaker=int(source.wanted.parameters.get("speaker", 0)),
+        seed=source.wanted.seed,
+    )
+
+
+def _outcome(source: Source, clip: Clip, result: torch.Tensor | Exception) -> Outcome:
+    if isinstance(result, Exception):
+        return result
+    rate_hz = clip.output_rate_hz
+    if source.keep != (0, len(source.samples)):
+        first, last = (round(place * rate_hz / source.rate_hz) for place in source.keep)
+        result = result[first:last]
+    return Sound(result.float().cpu().numpy(), sample_rate_hz=rate_hz)
+
+
+def _share_of_free(place: Placement) -> int:
+    if place.is_cuda:
+        free_bytes, _ = torch.cuda.mem_get_info(place.device)
+    else:
+        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(int(free_bytes * VOICES_SHARE), LEAST_BYTES), MOST_BYTES)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """Say it in the engine's words."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise EngineOutOfMemory(str(error)) from error
