@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import (
+    BatchNotFound,
     BrokerFull,
     BrokerRefused,
     BrokerUnavailable,
     BrokerUntrusted,
     EmbeddedBrokerFailed,
+    InvalidItem,
     InvalidJob,
     JobCancelled,
     JobFailed,
@@ -45,12 +47,14 @@ __version__ = VERSION
 __all__ = [
     "AsyncJob",
     "AsyncVoiceFarm",
+    "BatchNotFound",
     "BrokerFull",
     "BrokerRefused",
     "BrokerUnavailable",
     "BrokerUntrusted",
     "ConvertJob",
     "EmbeddedBrokerFailed",
+    "InvalidItem",
     "InvalidJob",
     "Job",
     "JobCancelled",

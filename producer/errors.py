@@ -3,6 +3,7 @@
 * VoicefarmError
   + InvalidJob            (also a ValueError)   a field is wrong; nothing was queued
     - UnsupportedSchema                         a job written by another version
+    - InvalidItem                               one item of a batch, and where it stands
   + SettingsError         (also a ValueError)   a `VOICEFARM_*` variable is wrong
   + BrokerUnavailable     (also a ConnectionError)
     - BrokerRefused                             it answers, and does not let this user in
@@ -11,6 +12,7 @@
     - Unacknowledged                            no replica has the job yet, it may get lost
   + NoWorker                                    nobody is listening
   + JobNotFound           (also a LookupError)
+  + BatchNotFound         (also a LookupError)
   + JobFailed                                   the job ended as `failed`
   + JobCancelled                                the job ended as `cancelled`
   + WaitTimeout           (also a TimeoutError) the wait ended, the job goes on
@@ -56,6 +58,18 @@ class UnsupportedSchema(InvalidJob):
         )
         self.found = found
         self.supported = supported
+
+
+class InvalidItem(InvalidJob):
+    """One item of a batch is wrong, or cannot be read at all."""
+
+    def __init__(self, place: str, custom_id: str, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.args = (f"{place}: {self}",)
+        #: Where it stands, such as `line 57`.
+        self.place = place
+        #: What its file calls it; empty if that is what cannot be read.
+        self.custom_id = custom_id
 
 
 class SettingsError(VoicefarmError, ValueError):
@@ -140,6 +154,14 @@ class JobNotFound(VoicefarmError, LookupError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} is not known to this broker")
         self.job_id = job_id
+
+
+class BatchNotFound(VoicefarmError, LookupError):
+    """No batch of this id is known to this broker (those that have ended expire)."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"batch {batch_id} is not known to this broker")
+        self.batch_id = batch_id
 
 
 class JobFailed(VoicefarmError):

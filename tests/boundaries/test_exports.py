@@ -11,10 +11,16 @@ def test_exactly_these_names_are_exported():
             *("VoiceFarm", "Job", "AsyncVoiceFarm", "AsyncJob", "as_completed"),
             *("SpeechJob", "ConvertJob", "OutputSpec", "RvcSettings", "Priority"),
             *("JobState", "Reason", "Progress", "SpeechResult"),
-            *("VoicefarmError", "InvalidJob", "UnsupportedSchema", "SettingsError"),
+            *("VoicefarmError", "InvalidItem", "InvalidJob", "UnsupportedSchema", "SettingsError"),
             *("BrokerRefused", "BrokerUntrusted", "BrokerFull", "Unacknowledged"),
             *("BrokerUnavailable", "NoWorker", "JobNotFound", "JobFailed", "JobCancelled"),
-            *("WaitTimeout", "VolumeUnavailable", "EmbeddedBrokerFailed", "__version__"),
+            *(
+                "BatchNotFound",
+                "WaitTimeout",
+                "VolumeUnavailable",
+                "EmbeddedBrokerFailed",
+                "__version__",
+            ),
         ]
     )
 

@@ -11,6 +11,7 @@ from producer import errors
 EXAMPLES = [
     errors.InvalidJob("text", "is empty"),
     errors.UnsupportedSchema(9, 1),
+    errors.InvalidItem("line 57", "a", "speed", "is too fast"),
     errors.SettingsError("VOICEFARM_X", "y", "wanted z"),
     errors.BrokerUnavailable("redis://***@host", "refused"),
     errors.BrokerRefused("redis://***@host", "WRONGPASS"),
@@ -19,6 +20,7 @@ EXAMPLES = [
     errors.Unacknowledged("sentinel://***@host", "0 of 1 replicas", ("a" * 32,)),
     errors.NoWorker("speech.batch"),
     errors.JobNotFound("a" * 32),
+    errors.BatchNotFound("a" * 24),
     errors.JobFailed("a" * 32, "volume_full", "no space left"),
     errors.JobCancelled("a" * 32),
     errors.WaitTimeout("a" * 32, 1.5, "queued"),

@@ -1,0 +1,1 @@
+"""Batches: many items of one file, book or folder, asked for together."""
