@@ -111,7 +111,7 @@ class Catalogue:
         raise InvalidJob(
             "convert.voice",
             f"the farm has no RVC voice {voice!r}; `voicefarm voices ls` shows all, "
-            f"`voicefarm voices add` adds one, and workers offer it after a restart.{hint}",
+            f"`voicefarm voices add` adds one.{hint}",
         )
 
     def speaks(self, voice: str, language: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,16 +45,56 @@ def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
     return ExitCode.GOOD
 
 
+@voices.command("add-rvc")
+@click.argument("name")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--index", type=click.Path(path_type=Path))
+@click.option("--pitch-hz", type=float)
+@_json
+def add_rvc(
+    name: str, model: Path, *, index: Path | None, pitch_hz: float | None, as_json: bool
+) -> int:
+    """Keep an RVC voice; it is checked first."""
+    output = Output(as_json=as_json)
+    settings = WorkerSettings.load()
+    with _told():
+        from . import rvc_voices
+
+        card = rvc_voices.add_voice(settings, name, model, index, pitch_hz)
+        output.data(rvc_voices.facts_of(card), rvc_voices.words_of(card))
+        lacking = rvc_voices.obstacle(settings)
+    output.note(lacking or "workers that convert already offer it within seconds")
+    return ExitCode.GOOD
+
+
 @voices.command("rm")
 @click.argument("name")
+@click.option("--kind", type=click.Choice(["speech", "rvc"]))
 @_json
-def remove(name: str, *, as_json: bool) -> int:
+def remove(name: str, *, kind: str | None, as_json: bool) -> int:
     """Remove a voice."""
     with _told():
-        from .cloning import library_of
+        from .voice_removal import remove_voice
 
-        library_of(WorkerSettings.load()).remove(name)
-    Output(as_json=as_json).data({"removed": name}, f"removed {name}")
+        removed = remove_voice(WorkerSettings.load(), name, kind)
+    Output(as_json=as_json).data({"removed": name, "kind": removed}, f"removed {name}")
+    return ExitCode.GOOD
+
+
+@voices.command("index")
+@_files
+@click.option("--output", "target", type=click.Path(path_type=Path))
+@_json
+def index(files: Sequence[Path], *, target: Path | None, as_json: bool) -> int:
+    """Build an index of features, or prove one."""
+    with _told():
+        from .engine.rvc.index_building import build_index, verify_index
+
+        found = verify_index(files[0]) if target is None else build_index(files, target)
+    file = target or files[0]
+    facts = {"file": str(file), **asdict(found)}
+    words = f"{file}: {found.vectors:,} vectors of {found.width} in {found.lists} lists"
+    Output(as_json=as_json).data(facts, f"{words}; faiss agrees")
     return ExitCode.GOOD
 
 

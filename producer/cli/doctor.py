@@ -44,6 +44,9 @@ XTTS_FETCHED_BY: Final = "`voicefarm models get xtts-v2` fetches what is missing
 XTTS_PACKAGES: Final = ("torch", "TTS")
 XTTS_READERS: Final = {"cutlet": "Japanese", "pypinyin": "Chinese"}
 
+#: The files that all RVC voices share, each under one of these names.
+RVC_FILES: Final = (("hubert_base.pt", "hubert_base"), ("rmvpe.pt",))
+
 #: Free space below which a volume counts as full: about an hour and a half of WAV.
 FREE_MIN_BYTES: Final = 256 * 2**20
 
@@ -68,6 +71,7 @@ def doctor(farm: VoiceFarm, output: Output) -> ExitCode:
         _asked("worker", lambda: _worker(farm)),
         _worker_code(),
         xtts(farm.volumes.models / "xtts"),
+        rvc(farm.volumes.models / "rvc"),
     ]
     output.checks([asdict(check) for check in checks])
     return ExitCode.GOOD if all(check.ok for check in checks) else ExitCode.FAILED
@@ -143,3 +147,22 @@ def xtts(directory: Path) -> Check:
     ]
     voices = ["no built-in voices without speakers_xtts.pth"] if missing else []
     return Check("xtts", True, "; ".join([str(directory), *voices, *unread]))
+
+
+def rvc(directory: Path) -> Check:
+    """Tell what RVC lacks on this machine. Without its directory nobody wants it."""
+    if not directory.is_dir():
+        wanted = f"{' '.join(' or '.join(names) for names in RVC_FILES)} and voices"
+        return Check("rvc", True, f"not here: {directory} is to hold {wanted}")
+    lacking = [
+        " or ".join(names)
+        for names in RVC_FILES
+        if not any((directory / name).exists() for name in names)
+    ]
+    if lacking:
+        return Check("rvc", False, f"{directory} lacks {', '.join(lacking)}")
+    if find_spec("torch") is None and find_checkout():
+        return Check("rvc", False, "torch missing: pip install -e '.[worker]'")
+    voices = len(list((directory / "voices").glob("*.safetensors")))
+    hint = "" if voices else "; `voicefarm voices add NAME model.pth` adds one"
+    return Check("rvc", True, f"{directory}, {voices} voices{hint}")

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 #: What `--consent` states.
 CONSENT = "The speaker agrees that this voice is made and used."
 
-_recordings = click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+#: What RVC voices are listed under, and how their files end.
+RVC = "rvc"
+VOICE_SUFFIX = ".pth"
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_recordings = click.argument("files", nargs=-1, required=True, type=_file)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _home = click.option(
     "--home", type=click.Path(path_type=Path), help="The volumes (VOICEFARM_HOME)."
@@ -35,28 +38,56 @@ def voices() -> None:
 @voices.command("ls")
 @farm_command
 def list_voices(farm: VoiceFarm, output: Output) -> None:
-    """Show every voice by its name, and the languages that its engine speaks."""
+    """Show every voice by its name, RVC voices too, and the languages that engines speak."""
     catalogue = farm.voices()
-    output.table(
-        ("name", "engine", "revision"),
-        [voice.model_dump(mode="json") for voice in catalogue.voices],
-    )
+    spoken = [voice.model_dump(mode="json") for voice in catalogue.voices]
+    targets = [{**one.model_dump(mode="json"), "engine": RVC} for one in catalogue.targets]
+    output.table(("name", "engine", "revision"), [*spoken, *targets])
     for offer in catalogue.offers:
         output.note(f"{offer.engine} speaks {' '.join(offer.languages)}")
+        if offer.obstacle:
+            output.note(f"{offer.engine} converts nothing: {offer.obstacle}")
     if not catalogue.offers:
         output.note("no worker has announced its voices yet; `voicefarm up` starts one")
 
 
-@voices.command("add")
+@voices.command(
+    "add",
+    epilog="\b\nExamples:\n  voicefarm voices add anna me.wav --consent\n"
+    "  voicefarm voices add carl carl.pth --index carl.index",
+)
 @click.argument("name")
 @_recordings
 @click.option("--consent", is_flag=True, help=CONSENT)
+@click.option("--index", type=_file, help="Of an RVC voice.")
+@click.option(
+    "--pitch-hz", type=click.FloatRange(20, 2000), help="The middle of an RVC voice, for auto."
+)
 @_home
 @_json
 def add(
-    name: str, files: Sequence[Path], *, consent: bool, home: Path | None, as_json: bool
+    name: str,
+    files: Sequence[Path],
+    *,
+    consent: bool,
+    index: Path | None,
+    pitch_hz: float | None,
+    home: Path | None,
+    as_json: bool,
 ) -> NoReturn:
-    """Make a voice called NAME of recordings of one speaker, 6 s or more of clean speech."""
+    """Make a voice called NAME.
+
+    Of recordings of one speaker, 6 s or more of clean speech, for XTTS; or of an RVC voice, a
+    .pth file.
+    """
+    if any(file.suffix.lower() == VOICE_SUFFIX for file in files):
+        if len(files) > 1:
+            raise click.UsageError("an RVC voice is one .pth file; its index goes behind --index")
+        said = [*_json_of(as_json), *(["--index", *absolute([index])] if index else [])]
+        said += [f"--pitch-hz={pitch_hz}"] if pitch_hz else []
+        hand_over("voices", "add-rvc", *said, "--", name, *absolute(files), **_settings(home))
+    if index or pitch_hz:
+        raise click.UsageError("--index and --pitch-hz belong to an RVC voice, a .pth file")
     if not consent:
         raise click.UsageError(f"a voice is somebody's: say --consent, which states: {CONSENT}")
     said = [*_json_of(as_json), "--", name, *absolute(files)]
@@ -65,11 +96,32 @@ def add(
 
 @voices.command("rm")
 @click.argument("name")
+@click.option("--kind", type=click.Choice(["speech", "rvc"]), help="Where there is one of each.")
 @_home
 @_json
-def remove(name: str, *, home: Path | None, as_json: bool) -> NoReturn:
+def remove(name: str, *, kind: str | None, home: Path | None, as_json: bool) -> NoReturn:
     """Remove a voice of one's own."""
-    hand_over("voices", "rm", *_json_of(as_json), "--", name, **_settings(home))
+    said = [*_json_of(as_json), *(["--kind", kind] if kind else []), "--", name]
+    hand_over("voices", "rm", *said, **_settings(home))
+
+
+@voices.command("index")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), help="Where to write an index."
+)
+@_json
+def index(files: Sequence[Path], *, target: Path | None, as_json: bool) -> NoReturn:
+    """Build an index of features with faiss, or prove one that there is.
+
+    FILES are .npy files of a training's features, or folders of them, and -o says where the index
+    goes; or one .index alone.
+    """
+    is_index = len(files) == 1 and files[0].suffix.lower() == ".index"
+    if is_index == (target is not None):
+        raise click.UsageError("give one .index to prove it, or features and -o to build one")
+    output = ["--output", *absolute([target])] if target else []
+    hand_over("voices", "index", *_json_of(as_json), *output, "--", *absolute(files))
 
 
 @voices.command("check")
