@@ -55,13 +55,19 @@ def slim() -> Iterator[None]:
         yield
 
 
-def write_checkpoint(directory: Path, *, seed: int = 0, stop_bias: float = 2.0) -> None:
+def write_checkpoint(
+    directory: Path,
+    *,
+    seed: int = 0,
+    stop_bias: float = 2.0,
+    max_audio_tokens: int = MAX_AUDIO_TOKENS,
+) -> None:
     """Write the four files. With a higher `stop_bias` utterances end earlier."""
     from TTS.tts.models.xtts import Xtts
 
     directory.mkdir(parents=True)
     write_vocabulary(directory / "vocab.json")
-    config = configuration()
+    config = configuration(max_audio_tokens)
     config.save_json(directory / "config.json")
     # In the file they are empty, as published; the constructor asks for them.
     config.model_args.gpt_start_text_token = SPECIALS["[START]"]
@@ -88,7 +94,7 @@ def write_checkpoint(directory: Path, *, seed: int = 0, stop_bias: float = 2.0) 
     )
 
 
-def configuration() -> Any:
+def configuration(max_audio_tokens: int = MAX_AUDIO_TOKENS) -> Any:
     """Return the configuration as coqui-tts holds it."""
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 
@@ -100,7 +106,7 @@ def configuration() -> Any:
         gpt_num_audio_tokens=AUDIO_IDS,
         gpt_start_audio_token=AUDIO_IDS - 2,
         gpt_stop_audio_token=AUDIO_IDS - 1,
-        gpt_max_audio_tokens=MAX_AUDIO_TOKENS,
+        gpt_max_audio_tokens=max_audio_tokens,
         gpt_max_text_tokens=402,
         gpt_number_text_tokens=FIRST_LETTER_ID + len(LETTERS),
         gpt_use_perceiver_resampler=True,
