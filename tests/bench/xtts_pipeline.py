@@ -21,7 +21,6 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -102,8 +101,8 @@ def random_vocoder(device: torch.device) -> VocoderWeights:
 
 def time_vocoder(
     weights: VocoderWeights, dtype: torch.dtype, rows: int, width: int, *, triton: bool
-) -> None:
-    """Print the speed of full batches of one window."""
+) -> float:
+    """Print and return the speed of full batches of one window."""
     start_s = time.perf_counter()
     generator = generator_for(weights, dtype, "channels_last", triton=triton)
     batch = WindowBatch(generator, rows, width, Graphs(torch.device("cuda")))
@@ -121,6 +120,7 @@ def time_vocoder(
     speed = audio_s / took_ms * 1e3
     shape = f"{rows:4} windows of {width:3}"
     print(f"   {shape}: {took_ms:8.2f} ms, {speed:7.0f} x, made in {built_s:.1f} s", flush=True)
+    return speed
 
 
 @dataclass(frozen=True)
@@ -237,31 +237,10 @@ def time_lone(weights: Weights) -> None:
         torch.cuda.empty_cache()
 
 
-def prove_invariance(weights: Weights, slots: int) -> bool:
-    """Samples of rows that are alone and of the same rows among others, bit for bit."""
-    pipeline = Pipeline(weights, slots)
-    watched = {slot: (1000 + slot, 60 + 41 * place) for place, slot in enumerate((0, 7, slots - 1))}
-
-    def spoken(rows: list[tuple[int, int, int]]) -> dict[int, Samples]:
-        pipeline.join(rows)
-        done: dict[int, Samples] = {}
-        while len(done) < len(rows):
-            done |= pipeline.turn(BURST)[1]
-        return done
-
-    alone = [spoken([(3, number, codes)])[number] for number, codes in watched.values()]
-    others = [(slot, slot, 30 + slot % 200) for slot in range(slots) if slot not in watched]
-    among = spoken([*others, *((slot, *row) for slot, row in watched.items())])
-    equal = [
-        np.array_equal(one, among[number])
-        for one, (number, _) in zip(alone, watched.values(), strict=True)
-    ]
-    print(f"   {slots} slots, {weights.gpt.dtype}: {sum(equal)} of {len(equal)} equal bit for bit")
-    return all(equal)
-
-
 def main(arguments: Sequence[str]) -> None:
     """Print all tables."""
+    from tests.bench.xtts_pipeline_proofs import prove_invariance
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the GPT")
     parser.add_argument("--slots", type=int, nargs="*", default=(1, 16, 64, 128, 256, 384))

@@ -29,7 +29,7 @@ def full(device: torch.device, dtype: torch.dtype, slots: Sequence[int]) -> bool
     weights = true_gpt(device, dtype)
     print(f"   a slot takes {slot_bytes(weights) / 2**20:.1f} MiB\n   {_HEADER}")
     for count in slots:
-        _time(weights, count, count, invariant=True)
+        time_decoder(weights, count, count, invariant=True)
     return True
 
 
@@ -40,7 +40,7 @@ def sparse(device: torch.device, dtype: torch.dtype) -> bool:
     for invariant in (False, True):
         print(f"   {'invariant' if invariant else 'latency'} mode")
         for rows in (1, 4, 16, 64):
-            _time(weights, rows, 256, invariant=invariant)
+            time_decoder(weights, rows, 256, invariant=invariant)
     return True
 
 
@@ -91,8 +91,10 @@ def profile(device: torch.device, dtype: torch.dtype) -> bool:
     return True
 
 
-def _time(weights: GptWeights, rows: int, slots: int, *, invariant: bool) -> None:
-    """Print one line of the table; a decoder that does not fit says so."""
+def time_decoder(
+    weights: GptWeights, rows: int, slots: int, *, invariant: bool = True
+) -> float | None:
+    """Print one line of the table and return the speed; a decoder that does not fit says so."""
     # The one before is gone by now, but for what the collector and the allocator keep of it.
     gc.collect()
     torch.cuda.empty_cache()
@@ -105,13 +107,15 @@ def _time(weights: GptWeights, rows: int, slots: int, *, invariant: bool) -> Non
         held = torch.cuda.memory_reserved() / 2**30
     except torch.OutOfMemoryError:
         print(f"   {rows:4}  {slots:8}  out of memory")
-        return
+        return None
     step_s = statistics.mean(times_s)
+    speed = rows * CODE_S / step_s
     print(
         f"   {rows:4}  {slots:8}  {record_s:8.1f}  {step_s * 1000:7.3f}  "
-        f"{rows * CODE_S / step_s:11.1f}  {times_s[-1] * 1000:12.3f}  {held:8.1f}",
+        f"{speed:11.1f}  {times_s[-1] * 1000:12.3f}  {held:8.1f}",
         flush=True,
     )
+    return speed
 
 
 def _bursts_s(decoder: Decoder, weights: GptWeights, rows: int) -> list[float]:
