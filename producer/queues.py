@@ -36,6 +36,9 @@ CATALOGUE_KEY: Final = f"{PREFIX}:catalogue"
 #: String: when a client last waited for replicas.
 REPLICATION_KEY: Final = f"{PREFIX}:replication"
 
+#: String: the worker that did the housekeeping last, until the next time.
+HOUSEKEEPING_KEY: Final = f"{PREFIX}:housekeeping"
+
 #: List of messages on our queues that are not ours, newest first, bounded.
 STRANGERS_KEY: Final = f"{PREFIX}:strangers"
 

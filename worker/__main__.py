@@ -15,6 +15,7 @@ from producer.cli.up import up_options
 
 from .config import WorkerSettings
 from .farm_plan import FarmPlan
+from .gc_command import gc
 from .up import up
 from .voice_commands import voices
 
@@ -34,6 +35,7 @@ def run_up(*, flower: bool, flower_port: int, command: Sequence[str], **flags: A
 
 
 worker.add_command(voices)
+worker.add_command(gc)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,33 @@ class WorkerSettings(ProducerSettings):
         description="Port of 127.0.0.1 for `/livez`, `/readyz` and `/metrics`; 0 is any that is "
         "free, unset is none.",
     )
+    gc_s: float = Field(
+        default=3600.0,
+        ge=0,
+        description="Seconds between two housekeepings of the farm, by any one of its workers; 0 "
+        "is never, but by `voicefarm gc`.",
+    )
+    processed_budget_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Bytes that `processed` is kept below: the least recently used files go "
+        "first. Unset: nothing goes.",
+    )
+    processed_spare_h: float = Field(
+        default=24.0,
+        ge=1,
+        description="Hours that a file of `processed` stays after a job has used it, whatever the "
+        "budget.",
+    )
+    uploads_keep_days: float = Field(
+        default=30.0,
+        ge=1,
+        description="Days that an upload stays after it was brought last, if no job waits for it.",
+    )
+    log_max_bytes: int = Field(
+        default=50_000_000, ge=1_000, description="Bytes from which on a log is turned."
+    )
+    logs_kept: int = Field(default=5, ge=0, description="Turned logs that are kept of each.")
     store: Literal["volume", "off"] = Field(
         default="volume",
         description="`off` throws all audio away: for measuring what the store costs.",

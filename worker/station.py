@@ -20,6 +20,7 @@ from producer.volumes import Volumes
 
 from .admission import Admission
 from .announcer import Announcer
+from .caretaker import Caretaker
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
 from .durability import GroupCommit, sync_of
@@ -66,6 +67,7 @@ class Station:
         self.reconciler = Reconciler(
             self._lease_broker.redis, self.broker.send_again, settings.lease_s
         )
+        self._caretaker = Caretaker.of(settings, self._lease_broker.redis)
         self.strangers = Strangers(self.broker.redis)
         self.volumes = Volumes(settings.home)
         self.durability = GroupCommit(sync_of(self.volumes.processed))
@@ -113,6 +115,7 @@ class Station:
         self.node = node
         self.leases.start(node)
         self.reconciler.start(self.leases.holder)
+        self._caretaker.start(node)
         self._tell()
         self._heartbeat.start(node)
         try:
@@ -149,6 +152,7 @@ class Station:
         if self._telling is not None:
             self._telling.close()
         self.reconciler.close()
+        self._caretaker.close()
         self._abandon()
         self.leases.close()
         self._heartbeat.close()

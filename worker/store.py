@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -40,6 +41,9 @@ LOCK: Final = ".lock"
 #: What was staged and then not written for so long has lost its owner: a live one, of this
 #: worker or of another, is written with every take.
 STALE_H: Final = 24.0
+
+#: What a volume says that may only be read.
+_READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 #: What a rename says when the entry is already there, whole or broken.
 _TAKEN: Final = (errno.ENOTEMPTY, errno.EEXIST)
@@ -97,7 +101,9 @@ class Store:
                 return None
         if (manifest.content_key, manifest.format) != (key, format):
             return None
-        return self._entry(manifest) if 0 < size_bytes == manifest.size_bytes else None
+        if not 0 < size_bytes == manifest.size_bytes:
+            return None
+        return self._entry(manifest) if _touched(directory / MANIFEST) else None
 
     def verify(self, entry: Entry) -> bool:
         """Read the whole file again: True if it is still what the manifest says."""
@@ -249,6 +255,19 @@ def _moved(staged: Path, target: Path) -> bool:
         if error.errno not in _TAKEN:
             raise
         return False
+    return True
+
+
+def _touched(manifest: Path) -> bool:
+    """Note that an entry is used, for the housekeeping; False if it has just gone."""
+    try:
+        os.utime(manifest)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        # Where it cannot be noted, nothing can be removed either.
+        if error.errno not in _READ_ONLY:
+            raise store_error(error, manifest) from error
     return True
 
 

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from ..version import VERSION
-from . import broker, converting, doctor, farm, jobs, models, speaking, up, voices
+from . import (
+    broker,
+    converting,
+    doctor,
+    farm,
+    housekeeping,
+    jobs,
+    models,
+    speaking,
+    up,
+    voices,
+)
 from .exit_codes import ExitCode, epilog
 from .options import OpenFarm
 from .outcome import run
@@ -35,7 +46,8 @@ def voicefarm(context: click.Context) -> ExitCode | None:
 for _command in (
     *(up.up, speaking.say, speaking.submit, converting.convert),
     *(jobs.status, jobs.wait, jobs.fetch, jobs.cancel, jobs.retry),
-    *(farm.workers, voices.voices, models.models, broker.broker, doctor.doctor),
+    *(farm.workers, voices.voices, models.models),
+    *(broker.broker, housekeeping.gc, doctor.doctor),
 ):
     voicefarm.add_command(_command)
 

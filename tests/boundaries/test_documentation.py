@@ -25,6 +25,7 @@ from producer.published import XTTS_V2
 from producer.queues import (
     CATALOGUE_KEY,
     DECISIONS_KEY,
+    HOUSEKEEPING_KEY,
     LEASES_KEY,
     REPLICATION_KEY,
     STRANGERS_KEY,
@@ -188,6 +189,7 @@ def test_every_state_stands_in_the_table_with_what_may_follow(state):
             *(beats_key(kind) for kind in Beating),
             *(beat_key(kind, f"<{kind}>") for kind in Beating),
             LEASES_KEY,
+            HOUSEKEEPING_KEY,
             REPLICATION_KEY,
             STRANGERS_KEY,
             changes_channel("<id>"),
