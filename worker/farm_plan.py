@@ -52,7 +52,8 @@ def planned_gpus(
     if wanted == PROCESSOR:
         return []
     if wanted is None:
-        computes = needs_process(engine_spec(settings).name) and settings.device != "cpu"
+        spec = engine_spec(settings)
+        computes = needs_process(spec.name, spec.converter) and settings.device != "cpu"
         if not computes or not source.gpus():
             return []
         wanted = ALL

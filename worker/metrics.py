@@ -28,6 +28,9 @@ class Sight(NamedTuple):
     backlog: Backlog
     #: Jobs by state.
     counts: Mapping[JobState, int]
+    #: The heartbeats of all workers, and of every `up`, by name.
+    workers: Mapping[str, Facts] = {}
+    hosts: Mapping[str, Facts] = {}
 
 
 #: Facts of the engine, by their name in its snapshot: what they are called and what they say.
@@ -36,6 +39,9 @@ GAUGES: Final = {
     "active": ("voicefarm_slots_busy", "Rows that are being computed."),
     "waiting": ("voicefarm_chunks_waiting", "Chunks that wait for a row."),
     "last_step_age_s": ("voicefarm_step_age_seconds", "Time without a step while there is work."),
+    "real_time_factor": ("voicefarm_real_time_factor", "Audio a second, while there is work."),
+    "held": ("voicefarm_leases_held", "Messages that this worker holds."),
+    "rvc_voices": ("voicefarm_rvc_voices", "RVC voices on the shelf."),
 }
 COUNTERS: Final = {
     "takes": ("voicefarm_takes", "Chunks that were spoken."),
@@ -43,6 +49,15 @@ COUNTERS: Final = {
     "failed": ("voicefarm_takes_failed", "Chunks that failed."),
     "deaths": ("voicefarm_engine_deaths", "Engine processes that died or were replaced."),
     "restarts": ("voicefarm_engine_restarts", "Engine processes that were started again."),
+    "retakes": ("voicefarm_retakes", "Takes that were thrown away for another one."),
+    "lost": ("voicefarm_leases_lost", "Messages that were lost while they were held."),
+    "rvc_evictions": ("voicefarm_rvc_evictions", "RVC voices that made room for another."),
+}
+#: Facts of the worker's GPU.
+GPU_GAUGES: Final = {
+    "memory_bytes": ("voicefarm_gpu_memory_bytes", "Memory of the GPU."),
+    "used_bytes": ("voicefarm_gpu_memory_used_bytes", "What is taken of it, by everybody."),
+    "temperature_c": ("voicefarm_gpu_temperature_celsius", "How hot the GPU is."),
 }
 
 
@@ -58,6 +73,7 @@ class WorkerCollector(Collector):
         """Yield every family."""
         facts = self._facts()
         yield from _of_worker(facts)
+        yield from _of_gpu(facts.get("gpu"))
         for name, (called, says) in GAUGES.items():
             if facts.get(name) is not None:
                 yield GaugeMetricFamily(called, says, value=facts[name])
@@ -89,6 +105,24 @@ def _of_worker(facts: Facts) -> Iterable[Metric]:
         yield GaugeMetricFamily("voicefarm_batch_fill", "Busy share of the rows.", value=fill)
 
 
+def _of_gpu(gpu: Facts | None) -> Iterable[Metric]:
+    if gpu is None:
+        return
+    labels = {"gpu": str(gpu["index"]), "name": str(gpu["name"]), "uuid": str(gpu["uuid"])}
+    for name, (called, says) in GPU_GAUGES.items():
+        if gpu.get(name) is not None:
+            family = GaugeMetricFamily(called, says, labels=[*labels])
+            family.add_metric([*labels.values()], gpu[name])
+            yield family
+    slowed = GaugeMetricFamily(
+        "voicefarm_gpu_throttled", "1 while the GPU is slowed down.", labels=[*labels, "reason"]
+    )
+    reasons = gpu["throttling"] or ["none"]
+    for reason in reasons:
+        slowed.add_metric([*labels.values(), reason], float(reason != "none"))
+    yield slowed
+
+
 def _of_farm(sight: Sight) -> Iterable[Metric]:
     backlog = sight.backlog
     jobs = GaugeMetricFamily("voicefarm_backlog_jobs", "Jobs that wait.", labels=["queue"])
@@ -104,3 +138,20 @@ def _of_farm(sight: Sight) -> Iterable[Metric]:
     yield from (jobs, audio, states)
     oldest = backlog.oldest_age_s
     yield GaugeMetricFamily("voicefarm_oldest_job_seconds", "Its time in the queue.", value=oldest)
+    yield from _of_posts(sight)
+
+
+def _of_posts(sight: Sight) -> Iterable[Metric]:
+    """Who works, all over the farm."""
+    workers = GaugeMetricFamily("voicefarm_workers", "Workers that beat.", labels=["state"])
+    states = [facts.get("state") for facts in sight.workers.values()]
+    for name in Readiness:
+        workers.add_metric([name.value], states.count(name.value))
+    places = GaugeMetricFamily("voicefarm_places", "Workers that `up` may start.", labels=["host"])
+    restarts = CounterMetricFamily(
+        "voicefarm_worker_restarts", "Workers that `up` has started again.", labels=["host"]
+    )
+    for host, facts in sight.hosts.items():
+        places.add_metric([host], float(facts.get("most", 0)))
+        restarts.add_metric([host], float(facts.get("restarts", 0)))
+    yield from (workers, places, restarts)

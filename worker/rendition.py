@@ -52,6 +52,7 @@ def render(
         for judged in rendition.takes():
             staged.write(judged.take.samples, judged.take.sample_rate_hz)
             heard.add(judged)
+            station.retakes.add(judged.retakes)
             if rendition.chunks > 1:
                 attempt.progress(rendition.chunks, heard.chunks, heard.audio_s)
         station.claims.confirm(plan.key, attempt.claimant)

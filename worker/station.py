@@ -37,6 +37,7 @@ from .reconciler import Reconciler
 from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
+from .tally import Tally
 from .telling import Telling
 from .tempo import Tempo
 
@@ -88,6 +89,8 @@ class Station:
         self.on_broken: Callable[[str], None] = lambda detail: None
         self.pulse = Pulse()
         self.gpu = own_gpu(settings)
+        #: Takes that were thrown away for another one.
+        self.retakes = Tally()
         self._tempo = Tempo()
         self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
         self._telling: Telling | None = None
@@ -133,12 +136,19 @@ class Station:
             "pid": os.getpid(),
             "version": VERSION,
             "http_port": self._telling.port if self._telling else None,
+            "ailment": self.ailment(),
             "held": self.leases.held,
             "lost": self.leases.lost,
+            "retakes": self.retakes.total,
             "gpu": self.gpu.facts,
             "real_time_factor": self._tempo.real_time_factor,
             **self.engine.snapshot(),
         }
+
+    def ailment(self) -> str:
+        """Return why this worker is not alive any more, "" if it is."""
+        step_age_s = float(self.engine.snapshot()["last_step_age_s"] or 0)
+        return self.pulse.ailment(step_age_s, self.settings.hang_s)
 
     def drain(self) -> None:
         """Heed a signal to stop; after a second one nobody waits for what runs."""

@@ -10,7 +10,9 @@ import redis
 
 from producer.backlog import read_backlog
 from producer.broker import CONNECT_TIMEOUT_S, Broker
+from producer.heartbeats import heartbeats
 from producer.ledger import Ledger
+from producer.queues import Beating
 
 from .http_door import Answer, HttpDoor, told
 from .readiness import Readiness
@@ -38,8 +40,7 @@ class Telling:
         self._broker.close()
 
     def _alive(self) -> Answer:
-        step_age_s = float(self._station.engine.snapshot()["last_step_age_s"] or 0)
-        ailment = self._station.pulse.ailment(step_age_s, self._station.settings.hang_s)
+        ailment = self._station.ailment()
         return told(not ailment, {"alive": not ailment, "detail": ailment})
 
     def _ready(self) -> Answer:
@@ -59,6 +60,11 @@ class Telling:
         from .metrics import Sight
 
         try:
-            return Sight(read_backlog(self._broker.redis, time.time()), self._ledger.counts())
+            return Sight(
+                read_backlog(self._broker.redis, time.time()),
+                self._ledger.counts(),
+                workers=heartbeats(self._broker.redis, Beating.WORKER),
+                hosts=heartbeats(self._broker.redis, Beating.HOST),
+            )
         except redis.RedisError:
             return None

@@ -83,6 +83,8 @@ class Watch:
         self._deaths = 0
         self._load_deaths = 0
         self._pid: int | None = None
+        #: Facts that the engine in the process tells of.
+        self._told: Facts = {}
 
     def facts(self) -> Facts:
         """Return how the process is doing."""
@@ -93,6 +95,7 @@ class Watch:
             "engine_pid": self._pid,
             "deaths": self._deaths,
             "restarts": max(0, self._lives - 1),
+            **self._told,
         }
 
     def wake(self) -> None:
@@ -160,6 +163,8 @@ class Watch:
             case {"beat": steps} if steps != self._steps:
                 self._steps = steps
                 self._advanced_s = time.monotonic()
+            case {"facts": facts}:
+                self._told = facts
             case {"offer": offer}:
                 self._open(ModelOffer.decode(offer))
             case {"phase": Phase.WARMING}:

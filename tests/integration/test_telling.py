@@ -37,6 +37,8 @@ def test_a_worker_tells_that_it_is_alive_and_ready_and_what_it_has_done(start_wo
     assert status == 200
     assert "voicefarm_takes_total 1.0" in metrics
     assert 'voicefarm_jobs{state="done"} 1.0' in metrics
+    assert 'voicefarm_workers{state="ready"} 1.0' in metrics
+    assert "voicefarm_leases_lost_total 0.0" in metrics
     assert ask(port, "/elsewhere")[0] == 404
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from .channel import Channel, Message
 from .engine import Engine
 from .errors import EngineError
-from .lifecycle import Phase
+from .lifecycle import Facts, Phase
 from .model import ModelOffer
 from .registry import EngineSpec, build, build_converter
 from .request import ChunkRequest, Take
@@ -42,6 +42,9 @@ BEAT_S: Final = 0.25
 #: How long a step may take to end when the parent is gone.
 CLOSE_S: Final = 1.0
 
+#: Facts that the worker's side cannot count by itself begin with one of these.
+CROSSING: Final = ("rvc_", "convert")
+
 
 class EngineChild:
     """An engine behind a channel and a ring."""
@@ -52,6 +55,7 @@ class EngineChild:
         self._engine: Engine | None = None
         self._broken = False
         self._told_offer: ModelOffer | None = None
+        self._told_facts: Facts = {}
         # The engine's thread never waits for the parent: the postman does.
         self._post: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
@@ -113,7 +117,12 @@ class EngineChild:
 
     def _beat(self, engine: Engine) -> None:
         while True:
-            self._tell({"beat": engine.snapshot()["steps"]})
+            facts = engine.snapshot()
+            self._tell({"beat": facts["steps"]})
+            crossing = {name: fact for name, fact in facts.items() if name.startswith(CROSSING)}
+            if crossing != self._told_facts:
+                self._told_facts = crossing
+                self._tell({"facts": crossing})
             if self._told_offer is not None and engine.offer() is not self._told_offer:
                 self._tell_offer(engine.offer())
             time.sleep(BEAT_S)

@@ -292,6 +292,14 @@ def test_a_process_without_work_may_stand_still(engines, puppets):
     assert len(puppets) == 1
 
 
+def test_what_only_the_process_can_count_is_among_the_facts(engines, puppets):
+    engine = engines()
+
+    puppets[0].says(facts={"rvc_evictions": 3})
+
+    eventually(lambda: engine.snapshot().get("rvc_evictions") == 3)
+
+
 def test_the_process_is_told_of_a_cancelled_chunk(engines, puppets):
     engine = engines()
     future = engine.submit(chunk("a"))
