@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from string import hexdigits
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -31,6 +32,9 @@ RATES_OF: Final[dict[str, tuple[int, ...]]] = {
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "opus": (8000, 12000, 16000, 24000, 48000),
 }
+
+#: Hexadecimal digits of a job's id.
+_ID_CHARS: Final = 32
 
 #: Names that OpenAI's speech API has made familiar, and ours.
 ALIASES: Final = {"input": "text", "response_format": "format"}
@@ -170,6 +174,11 @@ def new_job_id() -> str:
     return uuid.uuid4().hex
 
 
+def is_job_id(text: str) -> bool:
+    """True for what `new_job_id` makes."""
+    return len(text) == _ID_CHARS and all(char in hexdigits for char in text)
+
+
 def speech_job(text: str | None = None, /, **fields: Any) -> SpeechJob:
     """Build a `SpeechJob` from flat keywords, or raise `InvalidJob` naming the field.
 
@@ -220,9 +229,10 @@ def decode(encoded: str | bytes) -> AnyJob:
     # The version comes first: of a version that we do not know, nothing else can be said.
     if fields.get("schema_version") != SCHEMA_VERSION:
         raise UnsupportedSchema(fields.get("schema_version"), SCHEMA_VERSION)
-    model = _KINDS.get(fields.get("kind", ""))
+    kind = fields.get("kind")
+    model = _KINDS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        raise InvalidJob("kind", f"{fields.get('kind')!r} is none of {', '.join(_KINDS)}")
+        raise InvalidJob("kind", f"{kind!r} is none of {', '.join(_KINDS)}")
     return _validated(model, fields)
 
 

@@ -168,3 +168,7 @@ class WorkerSettings(ProducerSettings):
     fake_abort_on: str = Field(default="", description="Fake engine: text that kills its process.")
     fake_ramble_on: str = Field(default="", description="Fake engine: text that is rambled.")
     fake_hang_on: str = Field(default="", description="Fake engine: text that hangs its process.")
+    fake_fault_on: str = Field(default="", description="Fake engine: text that ends its device.")
+    fake_journal: str = Field(
+        default="", description="Fake engine: file with a line for each chunk begun and ended."
+    )

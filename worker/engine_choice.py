@@ -24,6 +24,12 @@ VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 CONVERTING_SLOTS: Final = 16
 _FEW_SLOTS: Final = ("espeak", "fake")
 
+#: Options of the fake engine, each of which is a setting `fake_...`.
+_FAKE_OPTIONS: Final = (
+    *("speed", "load_s", "load_error", "silent", "memory_bytes", "journal"),
+    *("fail_on", "abort_on", "fault_on", "hang_on", "ramble_on"),
+)
+
 
 def engine_spec(settings: WorkerSettings) -> EngineSpec:
     """Return what the settings say of the engine, as plain data."""
@@ -45,17 +51,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
             "slots": settings.slots,
         }
     elif name == "fake":
-        options = {
-            "speed": settings.fake_speed,
-            "load_s": settings.fake_load_s,
-            "load_error": settings.fake_load_error,
-            "silent": settings.fake_silent,
-            "memory_bytes": settings.fake_memory_bytes,
-            "fail_on": settings.fake_fail_on,
-            "abort_on": settings.fake_abort_on,
-            "hang_on": settings.fake_hang_on,
-            "ramble_on": settings.fake_ramble_on,
-        }
+        options = {option: getattr(settings, f"fake_{option}") for option in _FAKE_OPTIONS}
     converter, converter_options = _converter(settings, name, models / "rvc")
     return EngineSpec(
         name=name,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 from typing import Any, Final
 
+from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request
+
+from producer.job import is_job_id
 
 #: What a task hears when its worker stops without waiting: its job goes back, unchanged.
 #: Any other signal is somebody's wish to end the job.
@@ -22,6 +25,14 @@ class JobRequest(Request):  # type: ignore[misc]
     reach the pool as a signal, so they must be two different ones: a job that is cancelled
     ends for good, and a job whose worker stops must run again.
     """
+
+    def __init__(self, message: Any, **options: Any) -> None:
+        """Raise `InvalidTaskError` for a message that names our task and is not ours."""
+        super().__init__(message, **options)
+        match message.payload:
+            case [[str(job_id)], dict(kwargs), dict()] if is_job_id(job_id) and not kwargs:
+                return
+        raise InvalidTaskError("it must have one job's id as its only argument")
 
     def cancel(self, pool: Any, signal: int | None = None, emit_retry: bool = True) -> None:
         """Stop the task because the worker stops; its message is not acknowledged."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool, apply_target
 from celery.utils.log import get_logger
 from celery.worker import state as celery_state
@@ -103,13 +104,18 @@ class TaskPool(BasePool):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         """Run `target` in a thread as soon as one is free, and end it when its time is over."""
+        ended = _Ended(callback)
         limit_s = timeout or soft_timeout or self.options.get("timeout")
 
         def run() -> None:
             # The thread stands in for the process id: `terminate_job` finds the task by it.
             thread = threading.get_ident()
             with self._limits.within(limit_s, lambda: self.terminate_job(thread, OVERTIME)):
-                apply_target(target, args, kwargs, callback, accept_callback, thread)
+                try:
+                    apply_target(target, args, kwargs, ended, accept_callback, thread)
+                except Exception:
+                    logger.exception("a task failed outside of its own code")
+                    ended.without_a_word()
 
         with self._changed:
             self._waiting.append(run)
@@ -185,6 +191,24 @@ class TaskPool(BasePool):  # type: ignore[misc]
                     # Only a stop waits for this; every idle thread would wake up in vain.
                     if self._stopping:
                         self._changed.notify_all()
+
+
+class _Ended:
+    """A task's callback, told in any case: who is not told holds the message for ever."""
+
+    def __init__(self, callback: Callable[..., Any] | None) -> None:
+        self._callback = callback
+        self._is_told = False
+
+    def __call__(self, result: Any) -> None:
+        self._is_told = True
+        if self._callback is not None:
+            self._callback(result)
+
+    def without_a_word(self) -> None:
+        """The task has ended with the present exception, and has not said so."""
+        if not self._is_told:
+            self((True, ExceptionInfo(), 0.0))
 
 
 def _is_cold() -> bool:

@@ -23,6 +23,7 @@ from producer.errors import BrokerUnavailable
 from producer.queues import (
     DELIVERED_KEY,
     DELIVERIES_KEY,
+    LEASES_KEY,
     QUEUE_OF,
     RECONCILER_KEY,
     Priority,
@@ -92,6 +93,14 @@ redis.call('HSET', KEYS[1], 'resent', ARGV[3])
 return row[5] or 'batch'
 """
 
+#: Forgets who held messages that are held no more; kombu, which takes back what was not
+#: renewed, does not know of it. KEYS leases, deliveries. ARGV tags...
+_FORGET: Final = """
+for _, tag in ipairs(ARGV) do
+  if not redis.call('ZSCORE', KEYS[2], tag) then redis.call('HDEL', KEYS[1], tag) end
+end
+"""
+
 #: Sends a message a job, `(id, class)` each.
 Resend = Callable[[Sequence[tuple[str, Priority]]], None]
 
@@ -115,6 +124,7 @@ class Reconciler:
         self._resign = redis.register_script(_RESIGN)
         self._ids = redis.register_script(_IDS)
         self._resent = redis.register_script(_RESENT)
+        self._forget = redis.register_script(_FORGET)
 
     def start(self, holder: str) -> None:
         """Begin, as one life of a worker."""
@@ -174,6 +184,10 @@ class Reconciler:
             for rows in self._scan(self._redis.zscan, state_key(state)):
                 self._give_messages(sweep.missing(rows), state, sweep.cut_s)
                 yield
+
+        for leases in self._scan(self._redis.hscan, LEASES_KEY):
+            self._forget(keys=[LEASES_KEY, DELIVERIES_KEY], args=list(leases))
+            yield
 
     def _see_deliveries(self, sweep: Sweep) -> Iterator[None]:
         for found in self._scan(self._redis.hscan, DELIVERED_KEY):

@@ -52,11 +52,15 @@ class Strangers:
             return entry
 
         def guarded(**options: Any) -> Any:
+            channel.qos.newest = None
             try:
                 return read(**options)
             except _UNREADABLE as error:
                 logger.debug("unreadable entry", exc_info=True)
                 self.keep(f"no Celery message: {error!r}", entry)
+                if channel.qos.newest is not None:
+                    # It went wrong behind the delivery, and would be held for ever.
+                    channel.qos.ack(channel.qos.newest)
                 return True
 
         channel.client.parse_response = remembering

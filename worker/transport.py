@@ -24,6 +24,8 @@ class QoS(transport.QoS):
 
     #: A connection that ends gives nothing back.
     restore_at_shutdown = False
+    #: The last message that was noted.
+    newest: str | None = None
 
     def append(self, message: Any, delivery_tag: Any) -> None:
         """Note a delivery."""
@@ -32,6 +34,7 @@ class QoS(transport.QoS):
         delivery = message.delivery_info
         note = noted(message._raw, delivery["exchange"], delivery["routing_key"])
         Station.current().leases.take(delivery_tag, note)
+        self.newest = delivery_tag
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:

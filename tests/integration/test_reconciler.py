@@ -9,7 +9,7 @@ import redis
 
 from producer import JobState
 from producer.job import new_job_id, speech_job
-from producer.queues import DELIVERIES_KEY, RECONCILER_KEY, Priority, job_key
+from producer.queues import DELIVERIES_KEY, LEASES_KEY, RECONCILER_KEY, Priority, job_key
 from tests.conftest import eventually
 from worker.reconciler import Reconciler
 
@@ -109,6 +109,15 @@ def test_a_job_that_got_a_message_gets_no_other_before_that_one_had_its_time(cli
         client.delete(QUEUE)
 
     assert sent == [1, 0]
+
+
+def test_who_held_a_message_is_forgotten_once_nobody_does(reconciler, client):
+    client.hset(LEASES_KEY, mapping={"held": "w@test/1", "taken back": "w@test/1"})
+    client.zadd(DELIVERIES_KEY, {"held": time.time()})
+
+    sweep_once(reconciler)
+
+    assert client.hkeys(LEASES_KEY) == ["held"]
 
 
 def test_one_worker_at_a_time_sweeps_and_the_next_follows_when_it_stops(client, farm):

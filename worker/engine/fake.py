@@ -80,6 +80,9 @@ class FakeOptions:
     limit_chars: int | None = None
     #: A chunk whose text has this in it is rambled: five times over, up to the model's limit.
     ramble_on: str = ""
+    #: A file that gets a line for each chunk that begins or ends: what has really been done,
+    #: whatever became of the worker and of Redis.
+    journal: str = ""
     #: Every take is the same moment of silence: the engine doing nothing, to measure the rest.
     silent: bool = False
     languages: Sequence[str] = _LANGUAGES
@@ -137,6 +140,7 @@ class FakeModel:
         for slot, request in rows:
             self._rows[slot] = request
             self._left_s[slot] = NOTE_S * len(request.text) / request.speed
+        self._write("begin", [request for _, request in rows])
         for _, request in rows:
             self._misbehave(request.text)
 
@@ -155,6 +159,7 @@ class FakeModel:
         """Return the tones of ended rows."""
         requests = [self._rows[slot] for slot in slots]
         self.release(slots)
+        self._write("end", requests)
         return {request.id: self._audio(request) for request in requests}
 
     def release(self, slots: Sequence[int]) -> None:
@@ -165,6 +170,14 @@ class FakeModel:
 
     def close(self) -> None:
         """Have nothing to let go of."""
+
+    def _write(self, what: str, requests: Sequence[ChunkRequest]) -> None:
+        """Add to the journal, in one write: processes share it, and may be killed any time."""
+        if self._options.journal and requests:
+            lines = "".join(f"{what} {os.getpid()} {request.id}\n" for request in requests)
+            file = os.open(self._options.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with os.fdopen(file, "w") as journal:
+                journal.write(lines)
 
     def _misbehave(self, text: str) -> None:
         if _has(text, self._options.abort_on):

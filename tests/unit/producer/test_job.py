@@ -145,3 +145,9 @@ def test_another_schema_version_is_refused_before_anything_else_is_read(version)
 def test_what_is_no_job_is_refused_as_one(wire):
     with pytest.raises(InvalidJob):
         decode(wire)
+
+
+@pytest.mark.parametrize("kind", [None, 3, [], {}, "song"])
+def test_a_job_of_no_known_kind_is_refused(kind):
+    with pytest.raises(InvalidJob, match="kind"):
+        decode(json.dumps({"schema_version": 1, "kind": kind}))

@@ -149,6 +149,25 @@ def test_a_stop_does_not_wait_longer_than_its_limit(make_pool):
     tasks.go.set()
 
 
+def test_the_end_of_a_task_that_fails_outside_of_itself_is_told(make_pool):
+    told: list[object] = []
+    heard = threading.Event()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    def callback(result: object) -> None:
+        told.append(result)
+        heard.set()
+
+    make_pool(1).apply_async(fail, callback=callback)
+
+    assert heard.wait(PATIENCE_S)
+    [(failed, error, _)] = told
+    assert failed
+    assert error.type is ZeroDivisionError
+
+
 class Patient:
     """A task that runs until it is told to end, and remembers what it was told."""
 

@@ -1,0 +1,57 @@
+"""Fixtures of the fault suite: workers with a lease of ten seconds, and a journal of their work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from evidence import LEASE_S, REPORT, Journal
+
+from tests.conftest import WorkerProcess
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def worker(
+    start_worker: Callable[..., WorkerProcess], journal: Journal
+) -> Callable[..., WorkerProcess]:
+    """Start workers of eight rows, all for batches: `worker("one", fake_speed=2)`."""
+
+    def start(name: str = "w", *arguments: str, **settings: Any) -> WorkerProcess:
+        usual = {
+            "lease_s": LEASE_S,
+            "slots": 8,
+            "interactive_share": 0,
+            "fake_journal": journal.file,
+        }
+        return start_worker(name, *arguments, **{**usual, **settings})
+
+    return start
+
+
+@pytest.fixture
+def report() -> Callable[..., None]:
+    """File a row of `docs/reliability.md`: fault, jobs tried, lost, files twice, seconds.
+
+    `rerun` is how many jobs were computed more than once.
+    """
+
+    def file(fault: str, *, tried: int, lost: int, twice: int, rerun: int, seconds: float) -> None:
+        if REPORT is not None:
+            with REPORT.open("a") as rows:
+                rows.write(f"| {fault} | {tried} | {lost} | {twice} | {rerun} | {seconds:.1f} |\n")
+
+    return file
