@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import redis
 from celery import Celery
 from kombu.entity import Exchange, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -220,7 +220,7 @@ class Broker:
             yield
         except VoicefarmError:
             raise  # some are an OSError too
-        except (redis.RedisError, OperationalError, OSError) as error:
+        except (redis.RedisError, OperationalError, BatchPublishError, OSError) as error:
             raise broker_error(mask(self.url), error) from error
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .queues import Beating, beat_key, beats_key
+from .scripting import ALSO_WHEN_FULL
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -24,14 +25,23 @@ BEAT_LIFE_S: Final = 10
 #: How long a name is remembered after its last beat.
 _NAME_LIFE_S: Final = 86400
 
+#: Who scales must see its workers, also while the broker is full. KEYS beat, names. ARGV facts,
+#: life, name, now, oldest name.
+_BEAT: Final = (
+    ALSO_WHEN_FULL
+    + """
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
+"""
+)
+
 
 def beat(redis: Redis, kind: Beating, name: str, facts: Mapping[str, Any], now_s: float) -> None:
     """Say that `name` is there, with plain JSON facts; `now_s` is the epoch."""
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.set(beat_key(kind, name), json.dumps(facts), ex=BEAT_LIFE_S)
-        pipe.zadd(beats_key(kind), {name: now_s})
-        pipe.zremrangebyscore(beats_key(kind), "-inf", now_s - _NAME_LIFE_S)
-        pipe.execute()
+    keys = [beat_key(kind, name), beats_key(kind)]
+    args: list[str | float] = [json.dumps(facts), BEAT_LIFE_S, name, now_s, now_s - _NAME_LIFE_S]
+    redis.register_script(_BEAT)(keys=keys, args=args)
 
 
 def heartbeats(redis: Redis, kind: Beating) -> dict[str, dict[str, Any]]:

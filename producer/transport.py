@@ -25,6 +25,10 @@ from redis.exceptions import OutOfMemoryError
 
 from .address import Address, SentinelAddress
 from .queues import QUEUE_OF
+from .scripting import ALSO_WHEN_FULL
+
+#: Notes where messages go. KEYS tables. ARGV entry.
+_BIND: Final = ALSO_WHEN_FULL + "for _, key in ipairs(KEYS) do redis.call('SADD', key, ARGV[1]) end"
 
 
 class QoS(KombuQoS):
@@ -54,15 +58,22 @@ class Channel(KombuChannel):
         return self._kept
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Note where messages go; Redis without memory refuses even what stands there already."""
+        """Note where messages go. Redis without memory refuses even what stands there already."""
         try:
             super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[no-untyped-call]
         except OutOfMemoryError:
-            entry = (routing_key or "", pattern or "", queue or "")
-            # What goes to everybody goes by pub/sub.
-            everybody = queue in self._fanout_queues
-            if not everybody and entry not in self.get_table(exchange):  # type: ignore[no-untyped-call]
+            if queue in self._fanout_queues:  # what goes to everybody goes by pub/sub
+                return
+            if queue in self._expires:  # somebody asks a question, and can ask again
                 raise
+            keys = [self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange]
+            entry = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            self._create_client().eval(_BIND, len(keys), *keys, entry)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the tables of our questions alive; kombu would log each time that it cannot."""
+        with suppress(OutOfMemoryError):
+            super().maybe_refresh_binding_expiry()  # type: ignore[no-untyped-call]
 
 
 class SentinelChannel(Channel, KombuSentinelChannel):

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from producer.job import AnyJob, SpeechJob
 from producer.queues import CATALOGUE_KEY
+from producer.scripting import ALSO_WHEN_FULL
 from producer.voices import Offer, TargetVoice, Voice
 
 from .engine.model import ConversionOffer, ModelOffer
@@ -35,6 +36,10 @@ _POLL_S: Final = 0.25
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
+
+
+#: Writes an offer. KEYS catalogue. ARGV engine, offer.
+_ANNOUNCE: Final = ALSO_WHEN_FULL + "return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])"
 
 
 class Announcer:
@@ -103,7 +108,8 @@ class Announcer:
             targets=tuple(TargetVoice(**asdict(voice)) for voice in conversion.voices),
             obstacle=conversion.obstacle,
         )
-        self._redis.hset(CATALOGUE_KEY, offer.engine, announced.model_dump_json())
+        told = announced.model_dump_json()
+        self._redis.eval(_ANNOUNCE, 1, CATALOGUE_KEY, offer.engine, told)
         self._told = offer
 
 

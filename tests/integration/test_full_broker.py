@@ -8,6 +8,8 @@ import pytest
 
 from producer import BrokerFull, JobState, VoiceFarm
 from producer.cli import run_voicefarm
+from producer.heartbeats import heartbeats
+from producer.queues import Beating
 from tests.conftest import READY_TIMEOUT_S, eventually
 from tests.valkey_server import ValkeyServer
 
@@ -79,6 +81,20 @@ def test_a_full_broker_tells_clients_and_the_jobs_in_it_are_done(
     again = own_farm.submit("One more line", idempotency_key="once")
     assert again.wait(60) is JobState.DONE
     assert len(list((home / "processed").glob("??/*/audio.wav"))) == 12
+
+
+def test_a_worker_that_starts_while_the_broker_is_full_does_what_is_in_it(
+    broker, admin, own_farm, start_worker
+):
+    jobs = own_farm.submit_many(f"line number {n}" for n in range(8))
+    admin.config_set("maxmemory", 1)
+
+    worker = start_worker(ready=False, broker_url=broker.url)
+
+    assert [job.wait(60) for job in jobs] == [JobState.DONE] * 8
+    assert {voice.engine for voice in own_farm.voices().voices} == {"fake"}
+    assert list(heartbeats(admin, Beating.WORKER)) == ["w@test"]
+    assert worker.process.poll() is None
 
 
 def test_jobs_without_room_for_their_messages_are_taken_back(broker, admin, own_farm, monkeypatch):
