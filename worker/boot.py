@@ -19,6 +19,7 @@ from producer.state import JobState
 
 from .broker_check import check_broker
 from .pulse import BEAT_S
+from .remote_control import restrict
 from .station import Station
 
 logger = get_logger(__name__)
@@ -64,6 +65,7 @@ def install(app: Celery) -> None:
     """Add our steps and signal handlers to the worker's app."""
     app.steps["consumer"].add(EngineStep)
     signals.celeryd_after_setup.connect(check_broker, weak=False)
+    signals.celeryd_after_setup.connect(restrict, weak=False)
     signals.worker_shutting_down.connect(_drain, weak=False)
     signals.task_revoked.connect(_file_as_cancelled, weak=False)
 

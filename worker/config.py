@@ -94,6 +94,11 @@ class WorkerSettings(ProducerSettings):
         description="Seconds without a step, while work waits, after which an engine process "
         "is replaced.",
     )
+    remote_control: Literal["all", "inspect"] = Field(
+        default="all",
+        description="What a worker does for whoever speaks on Celery's control channel: `all`, or "
+        "only answer questions and cancel jobs (`inspect`).",
+    )
     http_port: int | None = Field(
         default=None,
         ge=0,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -105,7 +106,7 @@ def test_each_role_does_its_work_and_nothing_is_refused(worker, broker, farm_of,
     assert refused == {("producer", "/0.celery.pidbox")}
 
 
-def inspected(broker: ValkeyServer, command: str) -> dict[str, object]:
+def inspected(broker: ValkeyServer, command: str) -> dict[str, Any]:
     """What `celery inspect` answers to a monitor."""
     ran = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "tasks", "inspect", command, "--json"],
@@ -197,6 +198,36 @@ def test_a_producer_can_not_shut_a_worker_down(worker, farm_of):
 
     assert worker.process.poll() is None
     assert producer.submit("A line that is spoken").wait(60) is JobState.DONE
+
+
+def test_a_worker_that_only_answers_obeys_no_order_of_a_monitor(broker, farm_of, start_worker):
+    worker = start_worker(
+        ready=False,
+        broker_url=url(broker, Role.WORKER),
+        slots=1,
+        fake_speed=0.2,
+        remote_control="inspect",
+    )
+    monitor = farm_of(Role.MONITOR)
+    eventually(
+        lambda: monitor.workers(0.5).get("w@test", {}).get("state") == "ready", READY_TIMEOUT_S
+    )
+    control = monitor.broker.celery.control
+    job = farm_of(Role.PRODUCER).submit("A line that is spoken slowly")
+    eventually(lambda: job.status is JobState.RUNNING)
+
+    control.pool_shrink(60)
+    control.cancel_consumer(BATCH)
+    control.shutdown()
+    # It came behind the orders, on the same channel.
+    pool = inspected(broker, "stats")["w@test"]["pool"]
+    queues = {queue["name"] for queue in inspected(broker, "active_queues")["w@test"]}
+    control.revoke(job.id, terminate=True)
+
+    assert job.wait(60) is JobState.CANCELLED
+    assert pool["max-concurrency"] == 64
+    assert BATCH in queues
+    assert worker.process.poll() is None
 
 
 def test_who_is_refused_is_told_so_and_not_that_nobody_answers(farm_of, broker, home):
