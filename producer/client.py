@@ -20,6 +20,7 @@ from .intake import take_in, take_in_many
 from .job import AnyJob, RvcSettings, SpeechJob, convert_job, new_job_id, speech_job
 from .job_handle import Job, Progress, SpeechResult
 from .ledger import JobRow, Ledger
+from .overview import Overview, read_overview
 from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
 from .state import JobState
 from .uploads import put
@@ -128,6 +129,11 @@ class VoiceFarm:
     def workers(self, timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, dict[str, Any]]:
         """Return each worker's readiness by node name; takes the whole timeout."""
         return self.broker.ask_workers("gpu_ready", timeout_s)
+
+    def overview(self) -> Overview:
+        """Return what waits and who works, as the last heartbeats tell; asks no worker."""
+        with self.broker.reachable():
+            return read_overview(self.broker.redis, time.time())
 
     def decisions(self, limit: int = 50) -> list[Decision]:
         """Return what every `up` has decided about its workers last, newest first."""

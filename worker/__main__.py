@@ -16,6 +16,7 @@ from producer.cli.up import up_options
 from .config import WorkerSettings
 from .farm_plan import FarmPlan
 from .gc_command import gc
+from .panel import Panel
 from .up import up
 from .voice_commands import voices
 
@@ -31,7 +32,12 @@ def worker() -> None:
 def run_up(*, flower: bool, flower_port: int, command: Sequence[str], **flags: Any) -> int:
     """Run the farm of this machine; every setting is a VOICEFARM_* variable."""
     plan = FarmPlan(flower_port=flower_port if flower else None, command=command, **flags)
-    return up(WorkerSettings.load(), plan, tell=Output().note)
+    output, settings = Output(), WorkerSettings.load()
+    # A command beside the farm has the terminal for itself.
+    with output.foot(wanted=not command) as draw:
+        if draw is None:
+            return up(settings, plan, tell=output.note)
+        return up(settings, plan, tell=output.note, show=Panel(draw).show)
 
 
 worker.add_command(voices)

@@ -60,6 +60,11 @@ class Post:
         return Path(self.log.name)
 
     @property
+    def told(self) -> dict[str, Any]:
+        """What the farm is told of it: plain JSON."""
+        return {"state": self.state.value, "restarts": self.restarts.count}
+
+    @property
     def is_idle(self) -> bool:
         """True if its worker is ready and has nothing in hand."""
         hand = (self.facts.get("active"), self.facts.get("waiting"), self.facts.get("held"))

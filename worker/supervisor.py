@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from producer.backlog import Backlog
 from producer.decisions import Action
 from producer.heartbeats import BEAT_S
 
@@ -76,6 +77,8 @@ class Supervisor:
         self._clock = clock
         self._look_s = self._staff_s = self._beat_s = 0.0
         self._is_away = False
+        #: What waited when the broker was asked last.
+        self.backlog: Backlog | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -133,9 +136,10 @@ class Supervisor:
             self._beat_s = now_s + BEAT_S
             facts = room_facts(self._room()) | {
                 "restarts": sum(post.restarts.count for post in self.posts),
-                "given_up": sum(post.state is PostState.GIVEN_UP for post in self.posts),
+                "posts": {post.name: post.told for post in self.posts},
             }
             self._ask(lambda: self._view.tell(self._orders.host, facts))
+            self.backlog = self._ask(self._view.backlog)
 
     def _attend(self, post: Post, now_s: float) -> None:
         child = post.child

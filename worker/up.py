@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from producer.backlog import Backlog
 from producer.broker import mask
 from producer.child_process import child_environment
 from producer.cli.exit_codes import ExitCode
@@ -37,8 +38,8 @@ from .vitals import Vitals
 #: Where `tasks` and `worker` are found.
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
-#: Shows how the posts are.
-Show = Callable[[Sequence[Post]], None]
+#: Shows how the posts are, and what waits if that is known.
+Show = Callable[[Sequence[Post], Backlog | None], None]
 
 
 class LocalFarm:
@@ -81,7 +82,7 @@ class LocalFarm:
         while not self._signals.count:
             self._watch_over()
             if self._supervisor is not None:
-                show(self._supervisor.posts)
+                show(self._supervisor.posts, self._supervisor.backlog)
         return ExitCode.GOOD
 
     def run(self) -> int:
@@ -197,7 +198,7 @@ def up(
     plan: FarmPlan,
     *,
     tell: Callable[[str], None],
-    show: Show = lambda posts: None,
+    show: Show = lambda posts, backlog: None,
 ) -> int:
     """Run a farm until a signal, or until the plan's command has ended; return the exit code.
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 class Bar(Protocol):
@@ -104,6 +104,24 @@ class Output:
                     progress.update(task, description=shown, completed=done, total=total or None)
 
                 yield show
+        finally:
+            self._live_console = None
+
+    @contextmanager
+    def foot(self, *, wanted: bool) -> Iterator[Callable[[RenderableType], None] | None]:
+        """Yield what draws at the foot of the terminal, below all that is told while the block
+        runs; None if it is not wanted or stderr is no terminal."""
+        if not wanted or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live_console = Console(stderr=True)
+        options: dict[str, Any] = {"transient": True, "redirect_stdout": False}
+        try:
+            with Live(console=self._live_console, auto_refresh=False, **options) as live:
+                yield lambda shown: live.update(shown, refresh=True)
         finally:
             self._live_console = None
 

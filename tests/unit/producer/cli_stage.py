@@ -16,6 +16,7 @@ from producer.decisions import Decision
 from producer.errors import BrokerUnavailable, JobNotFound, NoWorker
 from producer.job import SpeechJob, new_job_id, speech_job
 from producer.ledger import JobRow
+from producer.overview import Overview
 from producer.state import JobState
 from producer.voices import Catalogue
 from producer.volumes import Volumes
@@ -64,6 +65,7 @@ class FakeFarm:
     ending: JobState | None = JobState.DONE
     workers_there: dict[str, dict[str, Any]] = field(default_factory=dict)
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
+    seen: Overview = field(default_factory=Overview)
     decided: list[Decision] = field(default_factory=list)
     rows: dict[str, JobRow] = field(default_factory=dict)
     jobs: list[SpeechJob] = field(default_factory=list)
@@ -129,6 +131,10 @@ class FakeFarm:
     def workers(self, timeout_s: float = 1.0) -> Mapping[str, dict[str, Any]]:
         self._connect()
         return self.workers_there
+
+    def overview(self) -> Overview:
+        self._connect()
+        return self.seen
 
     def decisions(self, limit: int = 50) -> list[Decision]:
         self._connect()

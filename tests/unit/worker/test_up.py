@@ -92,6 +92,9 @@ class FakeView:
         facts = {"state": self.state, "engine": "fake", "revision": "1", "device": "cpu"}
         return {node: {"pid": pid, **facts}}
 
+    def backlog(self):
+        return None
+
     def bury(self, node):
         self.buried.append(node)
         return 0

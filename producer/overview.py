@@ -1,0 +1,48 @@
+"""The overview: what waits, who works, and who keeps them, as the farm's heartbeats tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .backlog import Backlog, read_backlog
+from .heartbeats import heartbeats
+from .queues import Beating, Priority
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One look at the farm."""
+
+    #: The last heartbeat of each worker, by node, and of each `up`, by its name.
+    workers: Mapping[str, Facts] = field(default_factory=dict)
+    hosts: Mapping[str, Facts] = field(default_factory=dict)
+    backlog: Backlog = field(
+        default_factory=lambda: Backlog(
+            jobs=dict.fromkeys(Priority, 0), audio_s=dict.fromkeys(Priority, 0.0)
+        )
+    )
+
+    @property
+    def posts(self) -> dict[str, Facts]:
+        """The places that every `up` keeps, by node: `state` and `restarts`."""
+        return {
+            node: facts
+            for host in self.hosts.values()
+            for node, facts in host.get("posts", {}).items()
+        }
+
+
+def read_overview(redis: Redis, now_s: float) -> Overview:
+    """Look at the farm; `redis` returns text."""
+    return Overview(
+        heartbeats(redis, Beating.WORKER),
+        heartbeats(redis, Beating.HOST),
+        read_backlog(redis, now_s),
+    )
