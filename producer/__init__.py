@@ -38,6 +38,9 @@ from .version import VERSION
 
 if TYPE_CHECKING:
     from .aio import AsyncJob, AsyncVoiceFarm
+    from .batch.aio import AsyncBatch
+    from .batch.handle import Batch
+    from .batch.schedule import Schedule
     from .client import VoiceFarm, as_completed
     from .job import ConvertJob, OutputSpec, RvcSettings, SpeechJob
     from .job_handle import Job, Progress, SpeechResult
@@ -45,8 +48,10 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
+    "AsyncBatch",
     "AsyncJob",
     "AsyncVoiceFarm",
+    "Batch",
     "BatchNotFound",
     "BrokerFull",
     "BrokerRefused",
@@ -67,6 +72,7 @@ __all__ = [
     "Progress",
     "Reason",
     "RvcSettings",
+    "Schedule",
     "SettingsError",
     "SpeechJob",
     "SpeechResult",
@@ -83,13 +89,16 @@ __all__ = [
 #: What brings Celery, Redis or pydantic along is imported when it is first used, so that
 #: `voicefarm --help`, and a host that only names our errors, do not wait for them.
 _LATE = {
+    "AsyncBatch": "batch.aio",
     "AsyncJob": "aio",
     "AsyncVoiceFarm": "aio",
+    "Batch": "batch.handle",
     "ConvertJob": "job",
     "Job": "job_handle",
     "OutputSpec": "job",
     "Progress": "job_handle",
     "RvcSettings": "job",
+    "Schedule": "batch.schedule",
     "SpeechJob": "job",
     "SpeechResult": "job_handle",
     "VoiceFarm": "client",

@@ -10,10 +10,14 @@ from enum import StrEnum
 from typing import Final
 
 from .queues import (
+    BATCHES_KEY,
     CATALOGUE_KEY,
+    PAUSED_KEY,
     PREFIX,
     QUEUE_OF,
+    RATES_KEY,
     REPLICATION_KEY,
+    batch_key,
     changes_channel,
     idempotency_key,
     job_key,
@@ -87,6 +91,8 @@ _KEYS: Final[dict[Role, tuple[str, ...]]] = {
         *(f"~{queue}*" for queue in QUEUE_OF.values()),
         *(f"~{key}" for key in _BINDINGS),
         f"%R~{CATALOGUE_KEY}",
+        *(f"~{key}" for key in (batch_key("*"), BATCHES_KEY, PAUSED_KEY)),
+        f"%R~{RATES_KEY}",
         f"%W~{REPLICATION_KEY}",
     ),
     Role.WORKER: (f"~{PREFIX}:*", "~speech.*", "~unacked*", "~_kombu.*", "~*.celery.pidbox*"),

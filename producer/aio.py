@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from redis.asyncio import Redis
 
+from .batch.aio import AsyncBatch
+from .batch.submission import Items
 from .client import Item, Job, Progress, SpeechResult, VoiceFarm
 from .errors import WaitTimeout
 from .following import RECHECK_S, Pending
@@ -94,6 +96,14 @@ class AsyncVoiceFarm:
         """Queue many texts, in order, as `VoiceFarm.submit_many` does."""
         jobs = await asyncio.to_thread(self._farm.submit_many, items, **common)
         return [AsyncJob(self, job) for job in jobs]
+
+    async def batch(self, items: Items, /, **how: Any) -> AsyncBatch:
+        """Queue a batch and return it, as `VoiceFarm.batch` does."""
+        return AsyncBatch(await asyncio.to_thread(self._farm.batch, items, **how))
+
+    def batch_of(self, batch_id: str) -> AsyncBatch:
+        """Return a handle of a batch submitted before."""
+        return AsyncBatch(self._farm.batch_of(batch_id))
 
     def job(self, job_id: str) -> AsyncJob:
         """Return a handle of a job submitted before."""

@@ -26,8 +26,8 @@ from .address import Address
 from .broker_doubts import doubts
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
-from .errors import BrokerRefused, BrokerUnavailable, SettingsError, VoicefarmError
-from .job import AnyJob, SpeechJob
+from .errors import BrokerRefused, BrokerUnavailable, InvalidJob, SettingsError, VoicefarmError
+from .job import AnyJob, SpeechJob, decode
 from .queues import QUEUE_OF, SYNTHESIZE, Priority
 from .refusals import broker_error
 from .text import shorten
@@ -160,6 +160,10 @@ class Broker:
         """Put one message a job on its queue, many in one round trip."""
         self._send([(job_id, job.priority, _shown(job)) for job_id, job in jobs])
 
+    def send_encoded(self, jobs: Sequence[tuple[str, str]]) -> None:
+        """Put one message on its queue for each batch item, as the ledger has its job."""
+        self._send([(job_id, Priority.BATCH, _shown_of(encoded)) for job_id, encoded in jobs])
+
     def send_again(self, jobs: Sequence[tuple[str, Priority]]) -> None:
         """Put another message on its queue for each job, known by its id and its class."""
         self._send([(job_id, priority, "(sent again)") for job_id, priority in jobs])
@@ -278,6 +282,13 @@ def mask(url: str) -> str:
         return urlunsplit(parts)
     _, _, address = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
+
+
+def _shown_of(encoded: str) -> str:
+    try:
+        return _shown(decode(encoded))
+    except InvalidJob:
+        return "(of another version)"
 
 
 def _shown(job: AnyJob) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 from pydantic import SecretStr
 
+from .batch.handle import Batch
+from .batch.submission import Items, submission
 from .broker import Broker
 from .config import ProducerSettings
 from .decisions import Decision, decisions
@@ -114,6 +116,22 @@ class VoiceFarm:
         while batch := list(islice(remaining, SUBMIT_BATCH)):
             take_in_many(self.broker, self.ledger, batch)
         return [Job(self, job_id) for job_id, _ in checked]
+
+    def batch(self, items: Items, /, **how: Any) -> Batch:
+        """Queue a batch and return it: a file or folder, or items as `submit_many` takes them.
+
+        `schedule`, `skip_invalid`, `client` and `name` say how; all else holds for every item.
+        `InvalidItem` names the first that is wrong, and nothing is queued.
+        """
+        return submission(self, items, how).submit()
+
+    def batch_of(self, batch_id: str) -> Batch:
+        """Return a handle of a batch submitted before, from here or from elsewhere."""
+        return Batch(self, batch_id)
+
+    def check(self, job: SpeechJob) -> None:
+        """Raise `InvalidJob` if the farm is known not to speak like this."""
+        self._checked(job, {})
 
     def job(self, job_id: str) -> Job:
         """Return a handle of a job submitted before, from here or from elsewhere."""

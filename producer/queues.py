@@ -54,6 +54,18 @@ LEASES_KEY: Final = f"{PREFIX}:leases"
 #: String with a time limit: which worker looks for jobs without a message.
 RECONCILER_KEY: Final = f"{PREFIX}:reconciler"
 
+#: String with a time limit: which worker feeds the batches' items to the queue.
+DISPATCHER_KEY: Final = f"{PREFIX}:dispatcher"
+
+#: Sorted set: ids of the batches that have not ended, by when they were made.
+BATCHES_KEY: Final = f"{PREFIX}:batches"
+
+#: String: there while no batch is fed at all.
+PAUSED_KEY: Final = f"{PREFIX}:batches:paused"
+
+#: Hash: how fast each worker was, by node name (JSON).
+RATES_KEY: Final = f"{PREFIX}:rates"
+
 #: List of what every `up` has decided about its workers, and why (JSON), newest first, bounded.
 DECISIONS_KEY: Final = f"{PREFIX}:decisions"
 
@@ -74,6 +86,13 @@ def beat_key(kind: Beating, name: str) -> str:
 def beats_key(kind: Beating) -> str:
     """Redis sorted set: the names of a kind, by when they beat last."""
     return f"{PREFIX}:{kind}s"
+
+
+def batch_key(batch_id: str) -> str:
+    """Redis hash: what is known of a batch. With `:states`, `:queued` and `:returned` behind it:
+    counts and audio by state; its items in the queue; those that were taken out of it again.
+    """
+    return f"{PREFIX}:batch:{batch_id}"
 
 
 def job_key(job_id: str) -> str:

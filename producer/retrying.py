@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .batch.account import ACCOUNT
 from .errors import JobNotFound
 from .queues import changes_channel, job_key, state_key
 from .state import JobState
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 #: Forgets how a failed job ended; returns the state before. KEYS row, failed, queued.
 #: ARGV id, now, channel.
-_FREE: Final = """
+_FREE: Final = (
+    ACCOUNT
+    + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if before ~= 'failed' then return before end
 redis.call('HDEL', KEYS[1], 'reason', 'detail', 'losses', 'attempts', 'cancel', 'node',
@@ -23,8 +26,10 @@ redis.call('PERSIST', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
 redis.call('PUBLISH', ARGV[3], 'queued')
+account(KEYS[1], ARGV[1], before, 'queued')
 return before
 """
+)
 
 
 def free(redis: Redis, job_id: str, now_s: float) -> JobState:

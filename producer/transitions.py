@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .batch.account import ACCOUNT
 from .queues import changes_channel, state_key
 from .scripting import ALSO_WHEN_FULL
 
@@ -46,36 +47,40 @@ return redis.call('HEXISTS', KEYS[1], 'cancel')
 )
 
 #: What the scripts below share: enter a state, in the row, in the indexes and for all who follow.
-_ENTER: Final = """
-local function enter(id, before, target, now, keep_s)
-  redis.call('HSET', KEYS[1], 'state', target, 'at:' .. target, now)
-  if target ~= 'running' then redis.call('HDEL', KEYS[1], 'token', 'tag') end
+ENTER: Final = (
+    ACCOUNT
+    + """
+local function enter(row, id, before, target, now, keep_s)
+  redis.call('HSET', row, 'state', target, 'at:' .. target, now)
+  if target ~= 'running' then redis.call('HDEL', row, 'token', 'tag') end
   redis.call('ZREM', '{STATE}' .. before, id)
   redis.call('ZADD', '{STATE}' .. target, now, id)
   if keep_s > 0 then
-    redis.call('EXPIRE', KEYS[1], keep_s)
+    redis.call('EXPIRE', row, keep_s)
     redis.call('ZREMRANGEBYSCORE', '{STATE}' .. target, '-inf', now - keep_s)
   end
   redis.call('PUBLISH', '{CHANGES}' .. id, target)
+  account(row, id, before, target)
 end
 local function allows(states, state)
   return string.find(states, ',' .. state .. ',', 1, true)
 end
 """.replace("{STATE}", state_key("")).replace("{CHANGES}", changes_channel(""))
+)
 
 #: Changes the state if the present one allows it and the token is the row's, or is empty.
 #: KEYS row. ARGV id, target, allowed, now, keep_s, token, fields... Returns the state before
 #: and whether it was changed; nothing if there is no row.
 CHANGE: Final = (
     ALSO_WHEN_FULL
-    + _ENTER
+    + ENTER
     + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then return {} end
 if not allows(ARGV[3], before) then return {before, 0} end
 if ARGV[6] ~= '' and redis.call('HGET', KEYS[1], 'token') ~= ARGV[6] then return {before, 0} end
 if #ARGV > 6 then redis.call('HSET', KEYS[1], unpack(ARGV, 7)) end
-enter(ARGV[1], before, ARGV[2], ARGV[4], tonumber(ARGV[5]))
+enter(KEYS[1], ARGV[1], before, ARGV[2], ARGV[4], tonumber(ARGV[5]))
 return {before, 1}
 """
 )
@@ -86,7 +91,7 @@ return {before, 1}
 #: with another message that is still delivered.
 START: Final = (
     ALSO_WHEN_FULL
-    + _ENTER
+    + ENTER
     + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then return {} end
@@ -95,7 +100,7 @@ local tag = redis.call('HGET', KEYS[1], 'tag')
 if tag and tag ~= ARGV[6] and redis.call('ZSCORE', KEYS[2], tag) then return {before} end
 redis.call('HSET', KEYS[1], 'node', ARGV[4], 'token', ARGV[5], 'tag', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
-enter(ARGV[1], before, 'running', ARGV[3], 0)
+enter(KEYS[1], ARGV[1], before, 'running', ARGV[3], 0)
 local lost = before == 'running' and 1 or 0
 local losses = redis.call('HINCRBY', KEYS[1], 'losses', lost)
 return {before, redis.call('HGET', KEYS[1], 'spec'), losses}

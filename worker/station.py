@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from celery.utils.log import get_logger
@@ -23,6 +24,7 @@ from .announcer import Announcer
 from .caretaker import Caretaker
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
+from .dispatcher import Dispatcher
 from .durability import GroupCommit, sync_of
 from .engine.errors import EngineError
 from .engine_choice import make_engine
@@ -97,6 +99,12 @@ class Station:
         self._started = False
         self._stops = 0
 
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Feeds the batches, if this worker is the one of all that does."""
+        redis, keep_s = self._lease_broker.redis, self.settings.keep_days * 86400
+        return Dispatcher(redis, self.broker.send_encoded, keep_s, self.engine.snapshot)
+
     @classmethod
     def configure(cls, settings: WorkerSettings) -> None:
         """Say with which settings this process' station is made, when it is first needed."""
@@ -119,6 +127,7 @@ class Station:
         self.leases.start(node)
         self.reconciler.start(self.leases.holder)
         self._caretaker.start(node)
+        self.dispatcher.start(self.leases.holder, node)
         self._tell()
         self._heartbeat.start(node)
         try:
@@ -163,6 +172,7 @@ class Station:
             self._telling.close()
         self.reconciler.close()
         self._caretaker.close()
+        self.dispatcher.close()
         self._abandon()
         self.leases.close()
         self._heartbeat.close()

@@ -10,7 +10,6 @@ from typing import Final
 from ..errors import InvalidItem
 from ..text import paragraphs
 from .chapters import Chapter
-from .markdown import chapters_of, speech_of
 from .record import MAX_TEXT_FILE_BYTES, Found, Record
 
 #: What is read in a folder; everything else lies there for somebody else.
@@ -22,6 +21,8 @@ _EMPTY_LINE: Final = re.compile(r"\n[ \t]*\n")
 
 def read_folder(path: Path) -> Iterator[Found]:
     """Yield an item a file, `chapter 2` before `chapter 10`; one that is too long is many."""
+    from .markdown import speech_of
+
     files = (file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     for file in sorted((file for file in files if file.is_file()), key=_natural):
         try:
@@ -41,6 +42,8 @@ def read_book(path: Path) -> Iterator[Chapter]:
     """Yield the chapters of a Markdown book, or the one of a plain text."""
     text = read_text(path)
     if path.suffix.lower() == ".md":
+        from .markdown import chapters_of
+
         yield from chapters_of(text)
     else:
         yield Chapter("", _EMPTY_LINE.split(text.replace("\r\n", "\n")))

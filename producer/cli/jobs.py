@@ -9,24 +9,29 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InvalidJob, JobNotFound
+from .batch_waiting import tell_batch, wait_for_batch
 from .delivery import Delivery, delivery_options
 from .exit_codes import ExitCode
-from .options import farm_command, job_id, job_ids
+from .options import any_id, any_ids, farm_command, is_batch, job_id, job_ids
 from .output import Output
 from .records import facts_of, failure_of, lines_of
 from .waiting import Wait, wait_options
 
 if TYPE_CHECKING:
+    from ..batch.handle import Batch
     from ..client import Job, VoiceFarm
 
 
 @click.command()
 @farm_command
-@job_id(metavar="[ID]", required=False)
+@any_id(metavar="[ID]", required=False)
 def status(farm: VoiceFarm, output: Output, *, job_id: str | None) -> None:
-    """Tell how the farm is, or the job ID."""
+    """Tell how the farm is, or the job or batch ID."""
     if job_id is None:
         _farm_status(farm, output)
+        return
+    if is_batch(job_id):
+        tell_batch(farm.batch_of(job_id), output)
         return
     row = farm.job(job_id).row()
     listening = row.state.is_final or bool(farm.workers())
@@ -45,12 +50,18 @@ def _farm_status(farm: VoiceFarm, output: Output) -> None:
 @click.command()
 @farm_command
 @wait_options
-@job_ids(metavar="ID...", required=True)
+@any_ids(metavar="ID...", required=True)
 def wait(farm: VoiceFarm, output: Output, *, wait: Wait, job_ids: Sequence[str]) -> ExitCode:
-    """Wait until jobs have ended.
+    """Wait until jobs, or batches, have ended.
 
     Prints each id with its last state as it ends; 1 if one of them has no audio.
     """
+    codes = [wait_for_batch(farm.batch_of(given), wait) for given in job_ids if is_batch(given)]
+    code = _wait_for_jobs(farm, output, wait, [given for given in job_ids if not is_batch(given)])
+    return max([*codes, code])
+
+
+def _wait_for_jobs(farm: VoiceFarm, output: Output, wait: Wait, job_ids: Sequence[str]) -> ExitCode:
     failed = False
 
     def tell(job: Job) -> None:
@@ -88,28 +99,40 @@ def fetch(
 
 @click.command()
 @farm_command
-@job_ids(metavar="ID...", required=True)
+@any_ids(metavar="ID...", required=True)
 def cancel(farm: VoiceFarm, output: Output, *, job_ids: Sequence[str]) -> ExitCode:
-    """End jobs.
+    """End jobs, or what has not begun of batches.
 
     A waiting one ends at once, a running one as soon as it can leave its batch.
     """
-    code = ExitCode.GOOD
-    for job in map(farm.job, dict.fromkeys(job_ids)):
-        try:
-            taken = job.cancel()
-            state = job.status
-        except JobNotFound as error:
-            taken, problem = False, str(error)
-        else:
-            problem = f"job {job.id} has already ended ({state.value})"
-        if taken:
-            told = state.value if state.is_final else "cancelling"
-            output.data({"id": job.id, "state": told}, f"{job.id} {told}")
-        else:
-            code = ExitCode.FAILED
-            output.error(problem)
-    return code
+    given = dict.fromkeys(job_ids)
+    batches = [farm.batch_of(one) for one in given if is_batch(one)]
+    ended = [_cancel_batch(made, output) for made in batches]
+    ended += [_cancel_job(farm.job(one), output) for one in given if not is_batch(one)]
+    return ExitCode.GOOD if all(ended) else ExitCode.FAILED
+
+
+def _cancel_batch(batch: Batch, output: Output) -> bool:
+    if not batch.cancel():
+        output.error(f"batch {batch.id} has already ended")
+        return False
+    output.data({"id": batch.id, "state": "cancelling"}, f"{batch.id} cancelling")
+    return True
+
+
+def _cancel_job(job: Job, output: Output) -> bool:
+    try:
+        taken = job.cancel()
+        state = job.status
+    except JobNotFound as error:
+        output.error(str(error))
+        return False
+    if not taken:
+        output.error(f"job {job.id} has already ended ({state.value})")
+        return False
+    told = state.value if state.is_final else "cancelling"
+    output.data({"id": job.id, "state": told}, f"{job.id} {told}")
+    return True
 
 
 @click.command()

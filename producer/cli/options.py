@@ -22,6 +22,7 @@ Command = Callable[..., Any]
 OpenFarm = Callable[[str | None, Path | None], "VoiceFarm"]
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_BATCH_ID: Final = re.compile(r"[0-9a-f]{24}")
 
 
 def job_ids(**options: Any) -> Callable[[Command], Command]:
@@ -32,6 +33,31 @@ def job_ids(**options: Any) -> Callable[[Command], Command]:
 def job_id(**options: Any) -> Callable[[Command], Command]:
     """An argument of one such id."""
     return click.argument("job_id", callback=_checked_ids, **options)
+
+
+def batch_ids(**options: Any) -> Callable[[Command], Command]:
+    """An argument of ids that `batch` printed."""
+    return click.argument("batch_ids", nargs=-1, callback=_checked_batches, **options)
+
+
+def batch_id(**options: Any) -> Callable[[Command], Command]:
+    """An argument of one such id."""
+    return click.argument("batch_id", callback=_checked_batches, **options)
+
+
+def any_ids(**options: Any) -> Callable[[Command], Command]:
+    """An argument `job_ids` of ids that `submit` or `batch` printed."""
+    return click.argument("job_ids", nargs=-1, callback=_checked_either, **options)
+
+
+def any_id(**options: Any) -> Callable[[Command], Command]:
+    """An argument `job_id` of one such id."""
+    return click.argument("job_id", callback=_checked_either, **options)
+
+
+def is_batch(any_id: str) -> bool:
+    """True for the id of a batch, False for that of a job."""
+    return _BATCH_ID.fullmatch(any_id) is not None
 
 
 def usage_error(problem: str) -> click.UsageError:
@@ -115,11 +141,19 @@ def _read(source: BinaryIO) -> str:
         raise InvalidJob("text", f"is not UTF-8 at byte {error.start}") from error
 
 
-def _checked_ids(
-    context: click.Context, parameter: click.Parameter, given: str | tuple[str, ...] | None
-) -> str | tuple[str, ...] | None:
-    for value in (given,) if isinstance(given, str) else given or ():
-        if _JOB_ID.fullmatch(value) is None:
-            problem = f"{value!r} is no job id: 32 of the digits 0-9 and a-f"
-            raise click.BadParameter(problem, context, parameter)
-    return given
+def _checked(what: str, *forms: re.Pattern[str]) -> Callable[[Any, Any, Any], Any]:
+    def check(
+        context: click.Context, parameter: click.Parameter, given: str | tuple[str, ...] | None
+    ) -> str | tuple[str, ...] | None:
+        for value in (given,) if isinstance(given, str) else given or ():
+            if not any(form.fullmatch(value) for form in forms):
+                problem = f"{value!r} is no {what} of the digits 0-9 and a-f"
+                raise click.BadParameter(problem, context, parameter)
+        return given
+
+    return check
+
+
+_checked_ids = _checked("job id: 32", _JOB_ID)
+_checked_batches = _checked("batch id: 24", _BATCH_ID)
+_checked_either = _checked("id: 32 (a job) or 24 (a batch)", _JOB_ID, _BATCH_ID)

@@ -23,13 +23,18 @@ from producer.cli import voicefarm
 from producer.job import RATES_OF, OutputSpec, RvcSettings, SpeechJob
 from producer.published import XTTS_V2
 from producer.queues import (
+    BATCHES_KEY,
     CATALOGUE_KEY,
     DECISIONS_KEY,
+    DISPATCHER_KEY,
     HOUSEKEEPING_KEY,
     LEASES_KEY,
+    PAUSED_KEY,
+    RATES_KEY,
     REPLICATION_KEY,
     STRANGERS_KEY,
     Beating,
+    batch_key,
     beat_key,
     beats_key,
     changes_channel,
@@ -193,6 +198,7 @@ def test_every_state_stands_in_the_table_with_what_may_follow(state):
             REPLICATION_KEY,
             STRANGERS_KEY,
             changes_channel("<id>"),
+            *(batch_key("<id>"), BATCHES_KEY, PAUSED_KEY, DISPATCHER_KEY, RATES_KEY),
         ),
     ],
 )

@@ -9,6 +9,7 @@ def test_exactly_these_names_are_exported():
     assert sorted(producer.__all__) == sorted(
         [
             *("VoiceFarm", "Job", "AsyncVoiceFarm", "AsyncJob", "as_completed"),
+            *("Batch", "AsyncBatch", "Schedule"),
             *("SpeechJob", "ConvertJob", "OutputSpec", "RvcSettings", "Priority"),
             *("JobState", "Reason", "Progress", "SpeechResult"),
             *("VoicefarmError", "InvalidItem", "InvalidJob", "UnsupportedSchema", "SettingsError"),

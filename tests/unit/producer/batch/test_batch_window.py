@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from producer.batch.schedule import Schedule, moment_of, zone_of
@@ -46,6 +46,7 @@ def has_open(window: Window, moment_s: float) -> bool:
     return Schedule(window).left_s(moment_s) > 0
 
 
+@settings(deadline=None)
 @given(window=windows, now_s=moments)
 def test_on_ordinary_days_it_is_open_between_its_times_and_at_no_other(window, now_s):
     days = [now_s + hours * 3600 for hours in range(-72, 73)]
@@ -62,6 +63,7 @@ def test_on_ordinary_days_it_is_open_between_its_times_and_at_no_other(window, n
     assert has_open(window, now_s) == inside
 
 
+@settings(deadline=None)
 @given(window=windows, now_s=moments)
 def test_every_night_begins_and_ends_at_the_times_on_the_wall_unless_they_are_skipped(
     window, now_s
@@ -79,6 +81,7 @@ def wall_minus_a_second(moment_s: float, zone: ZoneInfo) -> time:
     return (now - timedelta(seconds=1)).time()
 
 
+@settings(deadline=None)
 @given(window=windows, now_s=moments)
 def test_the_edges_are_exact_to_the_second(window, now_s):
     nights = list(islice(window.nights(now_s), 4))
@@ -92,6 +95,7 @@ def test_the_edges_are_exact_to_the_second(window, now_s):
             assert not has_open(window, next_s - 1)
 
 
+@settings(deadline=None)
 @given(window=windows, now_s=moments)
 def test_there_is_a_night_within_four_days_and_none_is_left_out(window, now_s):
     opens_s = Schedule(window).opens_s(now_s)
@@ -104,6 +108,7 @@ def test_there_is_a_night_within_four_days_and_none_is_left_out(window, now_s):
     )
 
 
+@settings(deadline=None)
 @given(
     window=windows | st.none(),
     now_s=moments,
@@ -127,6 +132,7 @@ def test_the_end_of_work_has_exactly_that_much_open_time_before_it(
     assert max(now_s, not_before_s) <= finish_s <= deadline_s
 
 
+@settings(deadline=None)
 @given(
     window=windows | st.none(),
     not_before_s=moments | st.just(-math.inf),

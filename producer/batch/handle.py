@@ -1,0 +1,170 @@
+"""One batch of the farm: a handle, all it says is asked anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..backlog import read_backlog
+from ..errors import WaitTimeout
+from ..job_handle import Job
+from ..queues import RATES_KEY
+from ..state import JobState
+from .batch_row import BatchRow
+from .estimate import PLAIN, Estimate, estimate, farm_rate
+from .ledger import BatchLedger, ItemRow
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    from ..client import VoiceFarm
+
+#: How often a batch that is waited for is asked.
+LOOK_S: Final = 0.5
+
+
+class Batch:
+    """A batch by its id, submitted here or elsewhere."""
+
+    def __init__(self, farm: VoiceFarm, batch_id: str) -> None:
+        self._farm = farm
+        self.id = batch_id
+
+    def __repr__(self) -> str:
+        return f"Batch({self.id!r})"
+
+    @property
+    def ledger(self) -> BatchLedger:
+        """The rows of all batches."""
+        return batch_ledger(self._farm)
+
+    def row(self) -> BatchRow:
+        """Return who asked for it, when it may run and how far it is, or raise `BatchNotFound`."""
+        with self._farm.broker.reachable():
+            return self.ledger.row(self.id)
+
+    def progress(self, timeout_s: float | None = None) -> Iterator[BatchRow]:
+        """Yield what is known, now and again after each change, until all items have ended.
+
+        Stops quietly when the time is over.
+        """
+        deadline_s = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
+        seen: BatchRow | None = None
+        while True:
+            row = self.row()
+            if row != seen:
+                seen = row
+                yield row
+            if row.has_ended or time.monotonic() >= deadline_s:
+                return
+            time.sleep(max(0.0, min(LOOK_S, deadline_s - time.monotonic())))
+
+    def wait(self, timeout_s: float | None = None) -> BatchRow:
+        """Wait until all items have ended; `WaitTimeout` leaves the batch running."""
+        *_, row = self.progress(timeout_s)
+        if not row.has_ended:
+            state = f"at {row.ended} of {row.items} items"
+            raise WaitTimeout(self.id, timeout_s or 0.0, state)
+        return row
+
+    def items(self) -> Iterator[ItemRow]:
+        """Yield every item in the order of the input, with the row of its job."""
+        with self._farm.broker.reachable():
+            yield from self.ledger.items(self.id)
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Yield one plain line an item, in the order of the input, whatever has become of it."""
+        for item in self.items():
+            yield result_line(item, self._farm.volumes.locate)
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield the job of every item that the ledger still knows, in order."""
+        for item in self.items():
+            if item.job is not None:
+                yield Job(self._farm, item.job.id)
+
+    def estimate(self) -> Estimate:
+        """Return when it will be done, if all that other batches ask for is done meanwhile.
+
+        The answer is unknown until the farm has measured how fast it is.
+        """
+        row = self.row()
+        if row.has_ended:
+            return Estimate(0.0, None, None, True)
+        return estimate_of_work(self._farm, row.schedule, 0.0, row.path)
+
+    def pause(self) -> None:
+        """Feed none of it any more, and take back what is queued; what runs goes on."""
+        with self._farm.broker.reachable():
+            self.ledger.mark(self.id, "paused", wanted=True)
+
+    def resume(self) -> None:
+        """Feed it again."""
+        with self._farm.broker.reachable():
+            self.ledger.mark(self.id, "paused", wanted=False)
+
+    def cancel(self) -> bool:
+        """End what has not begun; what runs goes on. False if the batch had ended before."""
+        ended = self.row().has_ended
+        with self._farm.broker.reachable():
+            self.ledger.mark(self.id, "cancelled", wanted=True)
+        return not ended
+
+
+def batch_ledger(farm: VoiceFarm) -> BatchLedger:
+    """Return the rows of all batches of a farm."""
+    return BatchLedger(farm.broker.redis, keep_s=farm.settings.keep_days * 86400)
+
+
+def estimate_of_work(
+    farm: VoiceFarm, schedule: Schedule, work_s: float, path: str = PLAIN
+) -> Estimate:
+    """Return when `work_s` of audio are done if all that is asked for already is done too."""
+    now_s = time.time()
+    with farm.broker.reachable():
+        live = batch_ledger(farm).live()
+        # What waits in the queue and is no batch's.
+        others_s = read_backlog(farm.broker.redis, now_s).waiting_s
+        others_s -= sum(batch.audio_s[JobState.QUEUED] for batch in live)
+        # Work of another kind before it goes at another speed.
+        alone = all(batch.path == path for batch in live if batch.left_s)
+        rate = rate_of(farm, now_s, path) if alone else None
+    asked_s = sum(batch.left_s for batch in live) + max(0.0, others_s)
+    return estimate(schedule, now_s, work_s + asked_s, rate)
+
+
+def rate_of(farm: VoiceFarm, now_s: float, path: str = PLAIN) -> float | None:
+    """Return the farm's rate in seconds of audio a second, None if unknown."""
+    published: dict[Any, Any] = farm.broker.redis.hgetall(RATES_KEY)
+    return farm_rate(published, path, now_s)
+
+
+def result_line(item: ItemRow, locate: Any = Path) -> dict[str, Any]:
+    """Return what has become of one item, plain enough for JSON; null is not there."""
+    row = item.job
+    if row is None:
+        return {"custom_id": item.custom_id or None, "number": item.number, "state": None}
+    return {
+        "custom_id": item.custom_id or None,
+        "number": item.number,
+        "chapter": item.chapter or None,
+        "id": row.id,
+        "state": row.state.value,
+        "path": str(locate(row.file)) if row.file else None,
+        "duration_s": row.duration_s or None,
+        "samples": row.samples or None,
+        "sample_rate_hz": row.sample_rate_hz or None,
+        "size_bytes": row.size_bytes or None,
+        "sha256": row.sha256 or None,
+        "reason": row.reason or None,
+        "detail": row.detail or None,
+        "attempts": row.attempts,
+        "retakes": row.retakes,
+        "ended_at_s": row.times.get(row.state) if row.state.is_final else None,
+    }
+
+
+def has_audio(line: dict[str, Any]) -> bool:
+    """True for the line of an item that has a file."""
+    return line["state"] in (JobState.DONE, JobState.SUSPICIOUS)

@@ -1,0 +1,65 @@
+"""`status`, `wait` and `cancel` for what is a batch and no job."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import WaitTimeout
+from .batch_words import facts_of_batch, has_failures, lines_of_batch
+from .exit_codes import ExitCode
+from .output import Output
+from .records import span
+
+if TYPE_CHECKING:
+    from ..batch.batch_row import BatchRow
+    from ..batch.handle import Batch
+    from .waiting import Wait
+
+
+def tell_batch(batch: Batch, output: Output) -> None:
+    """Say all about a batch."""
+    row, estimate = batch.row(), batch.estimate()
+    output.data(facts_of_batch(row, estimate), "\n".join(lines_of_batch(row, estimate)))
+
+
+def wait_for_batch(batch: Batch, wait: Wait) -> ExitCode:
+    """Wait until a batch has ended, with a live line on a terminal; say how it ended."""
+    output = wait.output
+    try:
+        row = _followed(batch, wait)
+    except KeyboardInterrupt:
+        if wait.cancel_on_interrupt:
+            batch.cancel()
+            output.error(f"cancelled {batch.id}; what runs is finished")
+        else:
+            output.error(f"the batch goes on: `voicefarm wait {batch.id}` waits again")
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+    if not row.has_ended:
+        state = f"at {row.ended} of {row.items} items"
+        output.error(str(WaitTimeout(batch.id, wait.timeout_s or 0.0, state)))
+        return ExitCode.TIMED_OUT
+    told = ", ".join(f"{count:,} {state}" for state, count in row.counts.items() if count)
+    output.data(facts_of_batch(row, batch.estimate()), f"{batch.id} {told}")
+    return ExitCode.FAILED if has_failures(row) else ExitCode.GOOD
+
+
+def _followed(batch: Batch, wait: Wait) -> BatchRow:
+    begun_s = time.monotonic()
+    first: BatchRow | None = None
+    with wait.output.bar(wanted=not wait.no_progress) as bar:
+        for row in batch.progress(wait.timeout_s):
+            first = first or row
+            bar(_words(row, first, time.monotonic() - begun_s), row.ended, row.items)
+    return row
+
+
+def _words(row: BatchRow, first: BatchRow, passed_s: float) -> str:
+    """Return what a live line says before its numbers."""
+    rate = (first.left_s - row.left_s) / max(passed_s, 1.0)
+    words = [f"{row.failed} failed"] if row.failed else []
+    if rate > 0:
+        words += [f"{rate:.1f}x real time", f"{span(row.left_s / rate)} to go"]
+    return ", ".join(words) or "items"

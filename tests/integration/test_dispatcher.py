@@ -1,0 +1,309 @@
+"""The dispatcher: windows, pauses, deadlines and fair shares before the queue."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+
+from producer import JobState
+from producer.batch.handle import Batch
+from producer.batch.schedule import Schedule
+from producer.batch.window import Window
+from producer.queues import BATCHES_KEY, DISPATCHER_KEY, QUEUE_OF, RATES_KEY, Priority, batch_key
+from tests.conftest import eventually
+from worker.dispatcher import ABANDONED_S, Dispatcher
+
+pytestmark = pytest.mark.service
+
+QUEUE = QUEUE_OF[Priority.BATCH]
+UTC = ZoneInfo("UTC")
+
+#: Of 15 characters a second: two seconds of speech.
+LINE = "thirty characters are two secs"
+
+
+@pytest.fixture
+def client(redis_url) -> redis.Redis:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def dispatcher(client, farm) -> Dispatcher:
+    return dispatcher_of(client, farm, "one")
+
+
+def dispatcher_of(client, farm, name: str) -> Dispatcher:
+    """One whose rounds are called by hand."""
+    dispatcher = Dispatcher(client, farm.broker.send_encoded, keep_s=60)
+    dispatcher.elect(name, f"{name}@test")
+    return dispatcher
+
+
+@pytest.fixture
+def tonight_s() -> float:
+    """Ten in the evening of today, by UTC."""
+    today = datetime.now(UTC).replace(hour=22, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=1)).timestamp()
+
+
+def counts(batch: Batch) -> dict[str, int]:
+    return {state.value: count for state, count in batch.row().counts.items() if count}
+
+
+def queued_ids(client) -> list[str]:
+    """The jobs of the messages in the queue, oldest first."""
+    return [json.loads(m)["headers"]["id"] for m in reversed(client.lrange(QUEUE, 0, -1))]
+
+
+def run_one(farm, client, job_id: str, end: JobState = JobState.DONE) -> None:
+    """What a worker does with the oldest message of the queue."""
+    message = client.rpop(QUEUE)
+    assert json.loads(message)["headers"]["id"] == job_id
+    farm.ledger.start(job_id, "w@test", time.time(), "token", "tag")
+    farm.ledger.change(job_id, end, time.time())
+
+
+def test_items_wait_without_a_message_until_they_are_fed_in_their_order(client, farm, dispatcher):
+    batch = farm.batch([LINE] * 5)
+    assert (counts(batch), client.llen(QUEUE)) == ({"waiting_window": 5}, 0)
+
+    assert dispatcher.round(time.time())
+
+    assert counts(batch) == {"queued": 5}
+    assert queued_ids(client) == [f"{batch.id}{n:08x}" for n in range(5)]
+
+
+def test_no_more_than_a_minute_of_the_farms_work_waits_in_the_queue(client, farm, dispatcher):
+    now_s = time.time()
+    client.hset(RATES_KEY, "w@test", json.dumps({"at_s": now_s, "rates": {"speech": 2.0}}))
+    batch = farm.batch([LINE] * 1_000)
+
+    for _ in range(5):
+        dispatcher.round(now_s)
+
+    # Two seconds of audio a second for a minute, in items of two seconds.
+    assert counts(batch) == {"queued": 60, "waiting_window": 940}
+
+
+def test_nothing_is_fed_before_the_window_opens_and_all_is_taken_back_when_it_closes(
+    client, farm, dispatcher, tonight_s
+):
+    window = Schedule(Window.parse("22:00-07:00", UTC))
+    batch = farm.batch([LINE] * 10, schedule=window)
+
+    dispatcher.round(tonight_s - 1)
+    assert counts(batch) == {"waiting_window": 10}
+    dispatcher.round(tonight_s)
+    assert counts(batch) == {"queued": 10}
+    first, second = queued_ids(client)[:2]
+    run_one(farm, client, first)
+    dispatcher.round(tonight_s + 9 * 3600)
+
+    assert counts(batch) == {"done": 1, "waiting_window": 9}
+    # The messages are still there; whoever takes one finds that the job waits.
+    assert farm.ledger.start(second, "w@test", time.time(), "token", "tag") is None
+
+
+def test_what_is_left_goes_on_the_next_night_in_its_order(client, farm, dispatcher, tonight_s):
+    batch = farm.batch([LINE] * 10, schedule=Schedule(Window.parse("22:00-07:00", UTC)))
+    dispatcher.round(tonight_s)
+    dispatcher.round(tonight_s + 10 * 3600)
+    client.delete(QUEUE)
+
+    dispatcher.round(tonight_s + 86_400)
+
+    assert queued_ids(client) == [f"{batch.id}{n:08x}" for n in range(10)]
+
+
+def test_near_the_edge_of_a_window_no_more_is_fed_than_fits_in_before_it(
+    client, farm, dispatcher, tonight_s
+):
+    now_s = tonight_s + 9 * 3600 - 5
+    client.hset(RATES_KEY, "w@test", json.dumps({"at_s": now_s, "rates": {"speech": 2.0}}))
+    batch = farm.batch([LINE] * 100, schedule=Schedule(Window.parse("22:00-07:00", UTC)))
+
+    for _ in range(3):
+        dispatcher.round(now_s)
+
+    assert counts(batch)["queued"] == 5
+
+
+def test_a_paused_batch_is_taken_back_and_goes_on_when_it_is_resumed(client, farm, dispatcher):
+    held, free = farm.batch([LINE] * 3), farm.batch([LINE] * 3)
+    dispatcher.round(time.time())
+
+    held.pause()
+    dispatcher.round(time.time())
+    assert (counts(held), counts(free)) == ({"waiting_window": 3}, {"queued": 3})
+    held.resume()
+    dispatcher.round(time.time())
+
+    assert counts(held) == {"queued": 3}
+
+
+def test_all_batches_may_be_paused_together(farm, dispatcher):
+    batch = farm.batch([LINE] * 3)
+
+    batch.ledger.pause_all(wanted=True)
+    dispatcher.round(time.time())
+    assert counts(batch) == {"waiting_window": 3}
+    batch.ledger.pause_all(wanted=False)
+    dispatcher.round(time.time())
+
+    assert counts(batch) == {"queued": 3}
+
+
+def test_behind_the_deadline_what_waits_is_cancelled_and_says_why(farm, dispatcher):
+    deadline_s = time.time() + 1000
+    batch = farm.batch([LINE] * 450, schedule=Schedule(deadline_s=deadline_s))
+    dispatcher.round(deadline_s - 1)
+
+    for _ in range(4):
+        dispatcher.round(deadline_s)
+
+    assert counts(batch) == {"cancelled": 450}
+    assert {line["detail"] for line in batch.results()} == {"its deadline has passed"}
+
+
+def test_a_cancelled_batch_ends_what_has_not_begun(client, farm, dispatcher):
+    batch = farm.batch([LINE] * 3)
+    dispatcher.round(time.time())
+    run_one(farm, client, queued_ids(client)[0])
+
+    assert batch.cancel()
+    dispatcher.round(time.time())
+
+    assert counts(batch) == {"done": 1, "cancelled": 2}
+    assert batch.wait(timeout_s=0).has_ended
+
+
+def test_an_item_that_is_cancelled_by_hand_is_passed_over(client, farm, dispatcher):
+    batch = farm.batch([LINE] * 402)
+    for job in list(batch.jobs())[:400]:
+        farm.ledger.cancel(job.id, time.time())
+
+    for _ in range(3):
+        dispatcher.round(time.time())
+
+    assert counts(batch) == {"cancelled": 400, "queued": 2}
+
+
+def test_a_small_batch_of_another_client_shares_the_farm_with_a_huge_one(client, farm, dispatcher):
+    now_s = time.time()
+    client.hset(RATES_KEY, "w@test", json.dumps({"at_s": now_s, "rates": {"speech": 2.0}}))
+    huge = farm.batch([LINE] * 500, client="press")
+    dispatcher.round(now_s)
+    small = farm.batch([LINE] * 40, client="child")
+
+    done = 0
+    while counts(small).get("done", 0) < 40:
+        run_one(farm, client, queued_ids(client)[0])
+        done += 1
+        dispatcher.round(now_s)
+
+    # The minute that waited already, and then one item of each in turn, within a quantum.
+    assert done <= 60 + 2 * 40 + 20
+    assert counts(huge)["done"] == done - 40
+
+
+def test_one_dispatcher_at_a_time_and_another_goes_on_when_it_is_gone(client, farm, dispatcher):
+    other = dispatcher_of(client, farm, "two")
+    batch = farm.batch([LINE] * 4)
+
+    assert dispatcher.round(time.time())
+    assert not other.round(time.time())
+    client.delete(DISPATCHER_KEY)
+
+    assert other.round(time.time())
+    assert not dispatcher.round(time.time())
+    assert counts(batch) == {"queued": 4}
+
+
+def test_one_that_has_lost_its_office_while_it_worked_changes_nothing(client, farm, dispatcher):
+    batch = farm.batch([LINE] * 4)
+    feed = dispatcher._feed
+    client.set(DISPATCHER_KEY, "two")
+
+    for change in (
+        lambda: feed.feed(batch.id, [f"{batch.id}{0:08x}"], time.time()),
+        lambda: feed.recall(batch.id, time.time()),
+        lambda: feed.end(batch.row(), time.time(), "why"),
+    ):
+        with pytest.raises(redis.ResponseError, match="FENCED"):
+            change()
+
+
+def test_a_batch_that_its_client_never_completed_is_not_fed_and_goes_in_time(
+    client, farm, dispatcher
+):
+    batch = farm.batch([LINE] * 3)
+    client.hdel(batch_key(batch.id), "whole")
+    before = client.dbsize()
+
+    dispatcher.round(time.time())
+    assert counts(batch) == {"waiting_window": 3}
+    dispatcher.round(time.time() + ABANDONED_S + 1)
+
+    assert client.zcard(BATCHES_KEY) == 0
+    assert client.keys("voicefarm:job:*") == []
+    assert client.dbsize() < before
+
+
+def test_a_batch_that_has_ended_is_forgotten_as_its_jobs_are(client, farm, dispatcher):
+    batch = farm.batch([LINE])
+    dispatcher.round(time.time())
+    run_one(farm, client, queued_ids(client)[0])
+
+    dispatcher.round(time.time())
+
+    assert client.zcard(BATCHES_KEY) == 0
+    assert 0 < client.ttl(batch_key(batch.id)) <= 60
+    assert batch.row().has_ended
+
+
+def test_a_retried_item_counts_as_queued_again(client, farm, dispatcher):
+    batch = farm.batch([LINE])
+    dispatcher.round(time.time())
+    job_id = queued_ids(client)[0]
+    run_one(farm, client, job_id, JobState.FAILED)
+    assert counts(batch) == {"failed": 1}
+
+    assert farm.job(job_id).retry()
+
+    assert counts(batch) == {"queued": 1}
+    assert not batch.row().has_ended
+
+
+def test_a_wrong_item_queues_nothing_or_is_answered_as_failed(client, farm):
+    from producer import InvalidItem
+
+    items = [LINE, {"text": LINE, "speed": 99}, {"custom_id": "last", "text": LINE}]
+    with pytest.raises(InvalidItem, match="item 2: speed"):
+        farm.batch(items)
+    assert client.keys("voicefarm:*") == []
+
+    batch = farm.batch(items, skip_invalid=True)
+
+    lines = list(batch.results())
+    assert [line["custom_id"] for line in lines] == ["item-1", "item-2", "last"]
+    assert [line["state"] for line in lines] == ["waiting_window", "failed", "waiting_window"]
+    assert lines[1]["detail"].startswith("item 2: speed: ")
+
+
+def test_workers_speak_a_batch_and_every_item_is_answered_once_in_order(start_worker, farm):
+    start_worker("w", slots=4)
+    batch = farm.batch([f"Line number {n} of many." for n in range(200)])
+
+    row = batch.wait(timeout_s=120)
+
+    assert row.counts[JobState.DONE] == 200
+    lines = list(batch.results())
+    assert [line["number"] for line in lines] == list(range(200))
+    assert {line["state"] for line in lines} == {"done"}
+    assert eventually(lambda: not farm.broker.redis.zcard(BATCHES_KEY))
