@@ -48,6 +48,11 @@ class Address:
         """The URL that Celery gets to see."""
         return self.url
 
+    @property
+    def flower_options(self) -> dict[str, Any]:
+        """What Flower's page of queues looks for among the transport's options."""
+        return {}
+
     def client(self, **options: Any) -> redis.Redis:
         """Return a client of redis."""
         return redis.Redis.from_url(self.url, **options)
@@ -103,6 +108,11 @@ class SentinelAddress(Address):
         host, port = self.hosts[0]
         login = f"{quote(self.username or '', '')}:{quote(self.password or '', '')}@"
         return f"{SCHEME}://{login if self.password else ''}{host}:{port}/{self.db}"
+
+    @property
+    def flower_options(self) -> dict[str, Any]:
+        """The master's name."""
+        return {"master_name": self.master}
 
     def sentinel(self, **options: Any) -> Sentinel:
         """Return who knows the master; `options` are of connections to the master."""

@@ -21,5 +21,5 @@ except BrokerUnavailable as error:
     raise SystemExit(f"voicefarm: {error}") from None
 
 app = FarmCelery("voicefarm", url, include=["tasks.synthesize"], amqp="worker.transport:AMQP")
-app.conf.update(celery_settings(settings))
+app.conf.update(celery_settings(settings, app.farm_address))
 boot.install(app)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from producer.address import Address
 from producer.broker import TRANSPORT_OPTIONS
 
 from .config import WorkerSettings
 
 
-def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
+def celery_settings(settings: WorkerSettings, address: Address) -> dict[str, Any]:
     """Return what `celery -A tasks worker` needs to be ours without a single flag."""
     return {
         # Every part is named by its path, so that nothing of the worker is imported by a
@@ -31,6 +32,7 @@ def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_transport_options": {
             **TRANSPORT_OPTIONS,
+            **address.flower_options,
             # What no lease was renewed for is delivered again; looked for ten times a lease.
             "visibility_timeout": settings.lease_s,
             "unacked_restore_interval": settings.lease_s / 10,

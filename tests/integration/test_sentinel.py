@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from flower.utils.broker import Broker as FlowerBroker
 
 from producer import AsyncVoiceFarm, BrokerUnavailable, JobState, Unacknowledged, VoiceFarm
+from producer.address import Address
+from producer.queues import QUEUE_OF, Priority
 from tests.conftest import READY_TIMEOUT_S, eventually
 from tests.sentinel_group import SentinelGroup
+from worker.celery_settings import celery_settings
+from worker.config import WorkerSettings
 
 pytestmark = pytest.mark.service
+
+INTERACTIVE = QUEUE_OF[Priority.INTERACTIVE]
 
 #: From the first look at the new master to the next job that is done.
 RESUMED_S = 15.0
@@ -49,6 +56,14 @@ async def awaited(url: str, home, text: str) -> JobState:
         return await (await farm.submit(text)).wait(60)
     finally:
         await farm.aclose()
+
+
+async def flower_queues(url: str, home) -> dict[str, int]:
+    """What Flower's page of queues says."""
+    settings = celery_settings(WorkerSettings.load(home=home), Address.of(url))
+    options = settings["broker_transport_options"]
+    flower = FlowerBroker(Address.of(url).celery_url, broker_options=options)
+    return {queue["name"]: queue["messages"] for queue in await flower.queues([INTERACTIVE])}
 
 
 def test_a_master_that_is_killed_in_the_middle_takes_no_job_along(
@@ -97,6 +112,7 @@ def test_a_submit_that_no_replica_has_is_told_and_can_be_sent_again(
     eventually(group.is_whole, 60)
     job = sentinel_farm.submit("A line of text", idempotency_key="once")
 
+    assert asyncio.run(flower_queues(group.url, home)) == {"speech.interactive": 2}
     assert first.value.job_ids == (job.id,)
     assert len(many.value.job_ids) == 2
     assert sentinel_farm.counts()[JobState.QUEUED] == 4
