@@ -96,6 +96,8 @@ def test_each_role_does_its_work_and_nothing_is_refused(worker, broker, farm_of,
     assert [job.wait(60) for job in jobs] == [JobState.DONE] * 6 + [JobState.CANCELLED] * 2
 
     assert monitor.counts() == producer.counts()
+    assert "w@test" in monitor.overview().workers
+    assert monitor.decisions() == []
     assert len(monitor.recent()) == 9
     assert monitor.job(job.id).status is JobState.DONE
     for command in ("gpu_ready", "stats", "active_queues"):
