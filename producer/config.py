@@ -24,6 +24,11 @@ class ProducerSettings(BaseSettings):
         description="Redis or Valkey URL of the farm. Unset: the embedded broker of "
         "`VOICEFARM_HOME`, if one was started there.",
     )
+    broker_url_file: Path | None = Field(
+        default=None,
+        description="File that holds that URL, such as a container's secret; read where "
+        "`VOICEFARM_BROKER_URL` is unset.",
+    )
     home: Path = Field(
         default=Path("~/.voicefarm"),
         description="Directory of the volumes `uploads processed temp logs models`; "
@@ -54,4 +59,20 @@ class ProducerSettings(BaseSettings):
             first = error.errors(include_url=False)[0]
             variable = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
             raise SettingsError(variable, first["input"], first["msg"]) from error
-        return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+        known: dict[str, Any] = {"home": settings.home.expanduser().absolute()}
+        if settings.broker_url is None and settings.broker_url_file is not None:
+            known["broker_url"] = _secret_in(settings.broker_url_file)
+        return settings.model_copy(update=known)
+
+
+def _secret_in(path: Path) -> SecretStr:
+    """Return what a file holds, without the white space around it. Raises `SettingsError`."""
+    variable = PREFIX + "BROKER_URL_FILE"
+    try:
+        secret = path.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        wanted = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(variable, str(path), f"the file cannot be read: {wanted}") from error
+    if not secret:
+        raise SettingsError(variable, str(path), "the file is empty, and should hold a URL")
+    return SecretStr(secret)

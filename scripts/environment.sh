@@ -39,7 +39,7 @@ ensure_environment() {
     [[ -f $stamp && $(<"$stamp") == "$wanted" ]] && return
     echo "installing voicefarm[$1] into $venv" >&2
     # The progress is noise, and stdout belongs to whoever called.
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e "$checkout[$1]" >&2
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e "${checkout}[$1]" >&2
     if [[ $1 == *dev* ]]; then
         "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps -r "$checkout/tests/oracles.txt" >&2
     fi

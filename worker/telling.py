@@ -44,8 +44,15 @@ class Telling:
         return told(not ailment, {"alive": not ailment, "detail": ailment})
 
     def _ready(self) -> Answer:
-        facts = self._station.facts()
-        return told(facts["state"] == Readiness.READY, facts)
+        # Without a broker nothing can be taken; that ends when it is back, so `/livez` is well.
+        facts = {**self._station.facts(), "broker_up": self._broker_answers()}
+        return told(facts["state"] == Readiness.READY and facts["broker_up"], facts)
+
+    def _broker_answers(self) -> bool:
+        try:
+            return bool(self._broker.redis.ping())
+        except redis.RedisError:
+            return False
 
     def _metrics(self) -> Answer:
         try:

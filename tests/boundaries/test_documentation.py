@@ -217,8 +217,21 @@ def test_every_command_exists(line):
             assert_understood(voicefarm, rest[: rest.index("|")] if "|" in rest else rest)
         case ["celery", "-A", "tasks", "inspect", command, "--json"]:
             assert command in Panel.meta
+        case ["docker", "compose", *rest]:
+            assert_composed(rest)
         case _:
-            assert words[0] in (".", "export", "pip", "celery")
+            assert words[0] in (".", "export", "pip", "celery", "docker", "sudo")
+
+
+def assert_composed(words: list[str]) -> None:
+    """Fail unless every compose file exists, and what is run in a service is a command of ours."""
+    named = [words[at + 1] for at, word in enumerate(words) if word == "-f"]
+    services = "\n".join((CHECKOUT / file).read_text() for file in named)
+    for service in {"voicefarm", "worker", "flower"} & set(words):
+        assert f"\n  {service}:\n" in services
+    if "voicefarm" in words and "--rm" in words:
+        told = words[words.index("voicefarm") + 1 :]
+        assert_understood(voicefarm, told[: told.index(">")] if ">" in told else told)
 
 
 def assert_understood(command: click.Command, words: list[str]) -> None:
@@ -227,7 +240,8 @@ def assert_understood(command: click.Command, words: list[str]) -> None:
         command, words = command.commands[words[0]], words[1:]
     flags = {flag for parameter in command.params for flag in parameter.opts}
 
-    assert [word for word in words if word.startswith("-") and word not in flags] == []
+    given = [word for word in words if word.startswith("-") and word != "-"]
+    assert [word for word in given if word not in flags] == []
 
 
 @pytest.mark.service

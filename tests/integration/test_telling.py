@@ -62,5 +62,6 @@ def test_a_worker_without_its_broker_is_alive_and_says_so(start_worker, tmp_path
         broker._server.wait()
 
         assert ask(port, "/livez")[0] == 200
+        assert ask(port, "/readyz")[0] == 503
         assert "voicefarm_broker_up 0.0" in ask(port, "/metrics")[1]
         assert "voicefarm_slots 8.0" in ask(port, "/metrics")[1]
