@@ -9,22 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from ..counter_hash import GOLDEN, hashed, uniform
+
 #: (seeds [rows], steps [rows], number of ids) -> noise [rows, ids] float32, Exp(1), above zero.
 Noise = Callable[[Tensor, Tensor, int], Tensor]
-
-#: Odd constants of the splitmix64 hash, as signed integers: tensors wrap around like it does.
-_GOLDEN: Final = 0x9E3779B97F4A7C15 - 2**64
-_MIX_1: Final = 0xBF58476D1CE4E5B9 - 2**64
-_MIX_2: Final = 0x94D049BB133111EB - 2**64
-
-#: Bits of a hash that become noise. With half a step added they are exact in float32, and the
-#: result is never 0 or 1.
-_UNIFORM_BITS: Final = 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +91,9 @@ class SamplingRows:
 
 def counter_noise(seeds: Tensor, steps: Tensor, ids: int) -> Tensor:
     """Noise that depends on (seed, step, id) and nothing else: not on the row or its neighbours."""
-    rows = _mixed(_mixed(seeds) + steps * _GOLDEN)
-    columns = torch.arange(1, ids + 1, device=seeds.device) * _GOLDEN
-    uniform = _shifted(_mixed(rows[:, None] + columns), 64 - _UNIFORM_BITS).float()
-    return -((uniform + 0.5) * 2.0**-_UNIFORM_BITS).log()
+    rows = hashed(hashed(seeds) + steps * GOLDEN)
+    columns = torch.arange(1, ids + 1, device=seeds.device) * GOLDEN
+    return -uniform(hashed(rows[:, None] + columns)).log()
 
 
 def sample(
@@ -130,16 +122,3 @@ def _kept(scores: Tensor, sampling: SamplingRows) -> Tensor:
     dropped[:, -1] = False
     ascending = ascending.masked_fill(dropped, float("-inf"))
     return torch.empty_like(scores).scatter_(1, order, ascending)
-
-
-def _mixed(values: Tensor) -> Tensor:
-    """Return splitmix64's finish of each value: every bit in changes about half of those out."""
-    values = (values ^ _shifted(values, 30)) * _MIX_1
-    values = (values ^ _shifted(values, 27)) * _MIX_2
-    return values ^ _shifted(values, 31)
-
-
-def _shifted(values: Tensor, bits: int) -> Tensor:
-    """Return a shift to the right that brings in zeros, where tensors bring in the sign."""
-    shifted: Tensor = (values >> bits) & (2 ** (64 - bits) - 1)
-    return shifted
