@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests.unit.worker.engine.rvc.tiny_voice import TRUE, config_of, tensors_of
+from tests.unit.worker.engine.rvc.tiny_voice import TINY, TRUE, config_of, tensors_of
 from worker.engine.rvc.content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
 from worker.engine.rvc.index_file import IndexFile
 from worker.engine.rvc.parcel import parcel
@@ -15,6 +18,28 @@ from worker.engine.rvc.rmvpe_file import PITCHES, Block, Convolution, Rise, Rmvp
 from worker.engine.rvc.voice import Voice
 from worker.engine.rvc.voice_file import VoiceWeights
 from worker.engine.rvc.weights import prepare
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """How large the networks are."""
+
+    #: Of HuBERT: channels of its front end, its layers. It is 768 wide.
+    content: tuple[int, int]
+    #: Of RMVPE: channels of its widest level but one, blocks of a level, blocks of the bottom.
+    pitch: tuple[int, int, int]
+    #: As `tiny_voice` has them.
+    voice: tuple[Any, ...]
+    vectors: int
+
+
+#: The published ones, and some that run anywhere.
+TRUE_SHAPES = Shapes((512, 12), (256, 4, 16), TRUE, 100_000)
+TINY_SHAPES = Shapes((32, 2), (16, 1, 1), TINY, 1_000)
+
+
+#: What makes logits of random recurrences several units apart.
+_LOUD = 8
 
 
 class Random:
@@ -41,8 +66,9 @@ class Random:
         )
 
 
-def true_content(random: Random, channels: int = 512, width: int = 768) -> ContentWeights:
-    """HuBERT base."""
+def content_of(random: Random, shapes: Shapes, width: int = 768) -> ContentWeights:
+    """HuBERT base, or less of it."""
+    channels, depth = shapes.content
     inner = 4 * width
     first = random.normal(FIRST_TAPS, channels, fan=10, dtype=torch.float32)
     first[KERNELS[0] :] = 0
@@ -70,7 +96,7 @@ def true_content(random: Random, channels: int = 512, width: int = 768) -> Conte
                 *(random.normal(inner, width, fan=width), random.normal(inner, fan=100)),
                 *(random.normal(width, inner, fan=inner), zero, one, zero),
             )
-            for _ in range(12)
+            for _ in range(depth)
         ),
         final_weight=random.normal(256, width, fan=width),
         final_bias=random.normal(256, fan=100),
@@ -78,10 +104,11 @@ def true_content(random: Random, channels: int = 512, width: int = 768) -> Conte
     )
 
 
-def true_rmvpe(random: Random) -> RmvpeWeights:
-    """E2E(4, 1, (2, 2)): 90.4 million parameters."""
+def rmvpe_of(random: Random, shapes: Shapes) -> RmvpeWeights:
+    """E2E(4, 1, (2, 2)) with its 90.4 million parameters, or less of it."""
+    widest, each, deep = shapes.pitch
 
-    def blocks(into: int, out: int, count: int = 4) -> tuple[Block, ...]:
+    def blocks(into: int, out: int, count: int = each) -> tuple[Block, ...]:
         made = []
         for place in range(count):
             enters = into if place == 0 else out
@@ -91,34 +118,39 @@ def true_rmvpe(random: Random) -> RmvpeWeights:
             )
         return tuple(made)
 
-    widths = [16, 32, 64, 128, 256]
+    widths = [widest >> level for level in (4, 3, 2, 1, 0)]
     recurrence = nn.GRU(384, 256, batch_first=True, bidirectional=True)
+    with torch.no_grad():
+        for tensor in recurrence.parameters():
+            tensor.copy_(random.normal(*tensor.shape, fan=3 * 256))
     recurrence.requires_grad_(False).to(random.device, random.dtype).flatten_parameters()
     return RmvpeWeights(
         scale=random.ones(1),
         shift=0 * random.ones(1),
         down=tuple(blocks(into, out) for into, out in zip([1, *widths], widths, strict=False)),
-        bottom=blocks(256, 512, 16),
+        bottom=blocks(widest, 2 * widest, deep),
         up=tuple(
             Rise(random.convolution(out, 2 * out, turned=True), blocks(2 * out, out))
             for out in reversed(widths)
         ),
-        last=random.convolution(3, 16),
+        last=random.convolution(3, widths[0]),
         recurrence=recurrence,
-        head_weight=random.normal(PITCHES, 512, fan=512),
+        # So that some pitches are likely and most are not, as in a network that has learnt.
+        head_weight=_LOUD * random.normal(PITCHES, 512, fan=512),
         head_bias=random.normal(PITCHES, fan=100) - 3,
     )
 
 
-def true_voice(number: int, random: Random, vectors: int = 100_000) -> Voice:
-    """A v2 voice of 40 kHz with an index of that many vectors."""
-    config = config_of("v2", 40000, sizes=TRUE)
+def voice_of(number: int, random: Random, shapes: Shapes) -> Voice:
+    """A v2 voice of 40 kHz with an index."""
+    config = config_of("v2", 40000, sizes=shapes.voice)
     weights = prepare(VoiceWeights(config, tensors_of(config, number)))
     placed = parcel(weights, random.dtype).moved(lambda memory: memory.to(random.device)).tree
-    return Voice(f"voice-{number}", config, placed, true_index(number, vectors, random.device))
+    index = Index(index_of(number, shapes.vectors), random.device)
+    return Voice(f"voice-{number}", config, placed, index)
 
 
-def true_index(number: int, vectors: int, device: torch.device) -> Index:
+def index_of(number: int, vectors: int) -> IndexFile:
     """Lists of even length around random centroids."""
     draws = np.random.default_rng(number)
     lists = max(1, vectors // 39)
@@ -126,4 +158,4 @@ def true_index(number: int, vectors: int, device: torch.device) -> Index:
     starts = np.linspace(0, vectors, lists + 1).astype(np.int64)
     rows = np.repeat(centroids, np.diff(starts), axis=0)
     rows += draws.standard_normal(rows.shape, dtype=np.float32)
-    return Index(IndexFile(centroids, rows, np.arange(vectors), starts), device)
+    return IndexFile(centroids, rows, np.arange(vectors), starts)

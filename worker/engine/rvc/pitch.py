@@ -83,9 +83,16 @@ class Pitch:
     @torch.inference_mode()
     def of_pieces(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Return the same of waves that are pieces already, each as a whole."""
+        rows = self.salience(waves)
+        # All frames at once: what finds a pitch looks at one frame.
+        return list(decoded(torch.cat(rows)).split([len(row) for row in rows]))
+
+    @torch.inference_mode()
+    def salience(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Return how likely each pitch is in each frame of each wave, [frames, PITCHES] float32."""
         frames = [frames_of(len(wave)) for wave in waves]
-        curves = decoded(self._network.salience(self._mel(waves), frames))
-        return [curve[:count] for curve, count in zip(curves, frames, strict=True)]
+        found = self._network.salience(self._mel(waves), frames)
+        return [row[:count] for row, count in zip(found, frames, strict=True)]
 
 
 def decoded(salience: Tensor) -> Tensor:

@@ -62,10 +62,15 @@ def tensors_of(config: VoiceConfig, seed: int = 0) -> dict[str, Tensor]:
 
 
 def published(
-    version: str = "v2", rate: int = 40000, *, f0: bool = True, seed: int = 0
+    version: str = "v2",
+    rate: int = 40000,
+    *,
+    f0: bool = True,
+    seed: int = 0,
+    sizes: tuple[Any, ...] = TINY,
 ) -> dict[str, Any]:
     """Return what a `.pth` holds: tensors in half precision, weight norm as two tensors."""
-    config = config_of(version, rate, f0=f0)
+    config = config_of(version, rate, f0=f0, sizes=sizes)
     weight: dict[str, Tensor] = {}
     for name, tensor in tensors_of(config, seed).items():
         if NORMED.fullmatch(name):
@@ -77,7 +82,7 @@ def published(
             weight[name] = tensor.half()
     return {
         "weight": weight,
-        "config": entries(version, rate),
+        "config": entries(version, rate, sizes),
         "info": "20epoch",
         "sr": f"{rate // 1000}k",
         "f0": int(f0),
