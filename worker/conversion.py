@@ -1,12 +1,11 @@
-"""The plan of a job that converts a recording: its key, its seed, and its pieces."""
+"""The plan of a job that converts a recording: its key, its seed, and its one take."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from producer.content_key import content_key, seed_of
 from producer.job import ConvertJob
@@ -14,13 +13,9 @@ from producer.queues import Priority
 from producer.volumes import Volumes
 
 from .engine.model import ModelOffer
-from .engine.request import ChunkRequest
+from .engine.request import ChunkRequest, Recording
 from .plan import Script, Target
-from .recordings import Judgement, Scratch, judge
-
-#: Pieces of one recording that are in the engine, or on their way, at the same time: what bounds
-#: the scratch files and the samples of a long one.
-AHEAD_PIECES: Final = 8
+from .recordings import judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +45,31 @@ class ConversionPlan:
     def opened(self, volumes: Volumes) -> Iterator[Script]:
         """See `Plan`; raises `UploadMissing` or `UnfitAudio` before anything is computed."""
         found = judge(volumes.upload(self.job.upload), self.job.upload)
-        directory = volumes.temp / self.attempt_id
+        scratch = volumes.temp / self.attempt_id
+        scratch.mkdir(parents=True)
+        recording = Recording(str(found.file), found.rate_hz, found.samples, str(scratch))
         try:
-            with closing(self._chunks(found, Scratch(found, directory))) as chunks:
-                yield Script(chunks, len(found.pieces), AHEAD_PIECES)
+            yield Script(iter((self._chunk(recording),)), 1)
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
 
     @property
     def _take(self) -> str:
         facts = self.target.facts()
         return content_key(upload=self.job.upload, convert=facts, seed=self.job.seed)
 
-    def _chunks(self, found: Judgement, scratch: Scratch) -> Generator[ChunkRequest, None, None]:
+    def _chunk(self, recording: Recording) -> ChunkRequest:
         seed = seed_of(self._take) if self.job.seed is None else self.job.seed
-        for number, recording in enumerate(scratch.recordings()):
-            # Pieces must not share their noise.
-            piece_seed = (
-                seed if len(found.pieces) == 1 else seed_of(content_key(seed=seed, piece=number))
-            )
-            yield ChunkRequest(
-                id=f"{self.attempt_id}.{number}",
-                text="",
-                language="",
-                voice="",
-                seed=piece_seed,
-                interactive=self.job.priority is Priority.INTERACTIVE,
-                conversion=self.target.request(piece_seed),
-                recording=recording,
-            )
+        return ChunkRequest(
+            id=f"{self.attempt_id}.0",
+            text="",
+            language="",
+            voice="",
+            seed=seed,
+            interactive=self.job.priority is Priority.INTERACTIVE,
+            conversion=self.target.request(seed),
+            recording=recording,
+        )
 
 
 def plan_conversion(attempt_id: str, job: ConvertJob, offer: ModelOffer) -> ConversionPlan:

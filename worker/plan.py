@@ -21,13 +21,11 @@ from .engine.request import ChunkRequest, ConversionRequest
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The chunks of a job, some of them made when they are asked for."""
+    """The chunks of a job, in order."""
 
     chunks: Iterator[ChunkRequest]
     #: How many there are.
     count: int
-    #: How many may be in the engine at the same time; None is as many as its batch wants.
-    ahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from producer.job import AnyJob
@@ -45,12 +44,13 @@ def render(
         station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
     ):
         guard = Guard(station.engine, guarded=offer.guarded and plan.is_spoken)
-        ahead = script.ahead or AHEAD_BATCHES * offer.slots
+        ahead = AHEAD_BATCHES * offer.slots
         rendition = Rendition(guard, script.chunks, script.count, ahead)
         settle()
         attempt.when_cancelled(rendition.cancel)
         for judged in rendition.takes():
-            staged.write(judged.take.samples, judged.take.sample_rate_hz)
+            for block in judged.take.blocks():
+                staged.write(block, judged.take.sample_rate_hz)
             heard.add(judged)
             station.retakes.add(judged.retakes)
             if rendition.chunks > 1:
@@ -142,8 +142,6 @@ class Rendition:
                 judged = verdict.result()
                 with self._lock:
                     self._ahead.popleft()
-                if request.recording is not None:
-                    Path(request.recording.path).unlink(missing_ok=True)
                 self._ask()
                 yield judged
         finally:
@@ -158,7 +156,6 @@ class Rendition:
 
     def _ask(self) -> None:
         while len(self._ahead) < self._ahead_limit:
-            # Without the lock: a piece of a recording is read now, and `cancel` must not wait.
             request = next(self._left, None)
             with self._lock:
                 if self._cancelled:

@@ -189,7 +189,9 @@ class Watch:
         if message["left"]:
             return
         samples = np.frombuffer(self._audio.pop(request_id), np.float32)
-        sound = Sound(samples, message["trimmed_s"], message["truncated"])
+        if file := message.get("file", ""):
+            samples = np.memmap(file, np.float32, "r")
+        sound = Sound(samples, message["trimmed_s"], message["truncated"], file=file)
         self._leave(request_id)
         self._promises.keep(request_id, sound, message["rate"], message["computed_s"])
 

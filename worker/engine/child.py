@@ -139,7 +139,9 @@ class EngineChild:
             self._post.get()()
 
     def _send_take(self, request_id: str, take: Take) -> None:
-        left = memoryview(np.asarray(take.samples, np.float32).tobytes())
+        # What is in a file is read from there.
+        samples = take.samples[:0] if take.file else take.samples
+        left = memoryview(np.asarray(samples, np.float32).tobytes())
         while True:
             count = self._ring.write(left)
             left = left[count:]
@@ -152,6 +154,7 @@ class EngineChild:
                     "computed_s": take.computed_s,
                     "trimmed_s": take.trimmed_s,
                     "truncated": take.truncated,
+                    "file": take.file,
                 }
             )
             if not left:

@@ -1,7 +1,7 @@
 """The engine's convert stage: sounds of many jobs, in batches, into the voices of many others.
 
-A sound comes from the model of this engine or from a recording. It is converted by itself, as
-long as it was, and its neighbours neither hear it nor suffer from it.
+A sound comes from the model of this engine or from a recording. It is converted by itself, and its
+neighbours neither hear it nor suffer from it. Long recordings are converted beside the batches.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
+from .audio_stream import samples_of
 from .conversion_line import ConversionLine
 from .converter import RenewableConverter, Source, VoiceConverter
 from .device_fault import is_device_fault
-from .errors import ChunkFailed, EngineError, EngineOutOfMemory, NoConversion, UnfitAudio
+from .errors import ChunkFailed, EngineError, EngineOutOfMemory, NoConversion
 from .lifecycle import Facts
+from .long_work import LongWork
 from .model import ConversionOffer, Outcome
-from .request import ChunkRequest, Recording, Samples, Sound
+from .request import ChunkRequest, Sound
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Conversion:
         """None refuses whatever is to be converted."""
         self._converter = converter
         self._line = ConversionLine()
+        self._long = None if converter is None else LongWork(converter)
         # Whose sound is to be converted once it is there, and what came with a sound.
         self._expected: dict[str, ChunkRequest] = {}
         self._sounds: dict[str, Sound] = {}
@@ -95,7 +96,8 @@ class Conversion:
     def facts(self) -> Facts:
         """Return plain JSON, without waiting."""
         facts = {} if self._converter is None else self._converter.facts()
-        return {"converting": len(self._line), "converted": self._converted, **facts}
+        waiting = len(self._line) + len(self._long or ())
+        return {"converting": waiting, "converted": self._converted, **facts}
 
     def expect(self, requests: Iterable[ChunkRequest]) -> None:
         """Note requests that have begun; recordings wait for their turn from now on."""
@@ -109,10 +111,12 @@ class Conversion:
             self._expected.pop(request_id, None)
             self._sounds.pop(request_id, None)
             self._line.drop(request_id)
+            if self._long is not None:
+                self._long.drop(request_id)
 
     @property
     def held(self) -> Container[str]:
-        """The ids of those that the model has no part in any more, or never had."""
+        """The ids of those that the model has spoken and that wait for their conversion."""
         return self._line
 
     def turn(self, spoken: Mapping[str, Outcome], *, busy: bool) -> Mapping[str, Outcome]:
@@ -120,7 +124,7 @@ class Conversion:
 
         What needs no conversion is done. `busy` says that rows wait for this to return.
         """
-        if self._converter is None or not (self._expected or self._line):
+        if self._converter is None or self._long is None:
             return spoken
         done = dict(spoken)
         for request_id in [name for name in self._expected if self._has_begun(name, spoken)]:
@@ -130,7 +134,9 @@ class Conversion:
                 self._take_in(request, outcome)
             except EngineError as error:
                 done[request_id] = error
-        return done | self._batch(self._converter, busy=busy)
+        ended = self._batch(self._converter, busy=busy) | self._long.turn()
+        self._converted += len(ended)
+        return done | ended
 
     def _has_begun(self, request_id: str, spoken: Mapping[str, Outcome]) -> bool:
         return request_id in spoken or self._expected[request_id].recording is not None
@@ -141,14 +147,15 @@ class Conversion:
             return
         if isinstance(outcome, Sound):
             samples, rate_hz = outcome.samples, outcome.sample_rate_hz or self._native_rate_hz
-            keep = (0, len(samples))
             self._sounds[request.id] = outcome
-        elif request.recording is not None:
-            samples, rate_hz = _samples_of(request.recording), request.recording.rate_hz
-            keep = request.recording.keep
-        else:
+        elif request.recording is None:
             raise outcome if isinstance(outcome, EngineError) else ChunkFailed(repr(outcome))
-        source = Source(request.id, samples, rate_hz, request.conversion, keep)
+        elif request.recording.is_long and self._long is not None:
+            self._long.add(request.id, request.recording, request.conversion)
+            return
+        else:
+            samples, rate_hz = samples_of(Path(request.recording.path))
+        source = Source(request.id, samples, rate_hz, request.conversion)
         self._line.add(source, interactive=request.interactive)
 
     def _batch(self, converter: VoiceConverter, *, busy: bool) -> dict[str, Outcome]:
@@ -159,7 +166,6 @@ class Conversion:
         self._gathering = 0
         sources = self._line.take(portion_s)
         outcomes = self._fitting(converter, sources)
-        self._converted += len(outcomes)
         return {name: self._whole(name, outcome) for name, outcome in outcomes.items()}
 
     def _is_worth_waiting(self, portion_s: float) -> bool:
@@ -206,12 +212,3 @@ class Conversion:
         if spoken is None or isinstance(outcome, Exception):
             return outcome
         return replace(outcome, trimmed_s=spoken.trimmed_s, truncated=spoken.truncated)
-
-
-def _samples_of(recording: Recording) -> Samples:
-    """Return the samples of a scratch file, read when they are needed."""
-    try:
-        samples: Samples = np.memmap(Path(recording.path), np.float32, "r")
-    except (OSError, ValueError) as error:
-        raise UnfitAudio(f"a piece of the audio cannot be read: {error}") from error
-    return samples

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from .lifecycle import Facts
@@ -20,8 +21,6 @@ class Source:
     samples: Samples
     rate_hz: int
     wanted: ConversionRequest
-    #: The samples whose conversion is wanted: from, to. The others are what is around them.
-    keep: tuple[int, int]
 
     @property
     def voice(self) -> str:
@@ -30,8 +29,26 @@ class Source:
 
     @property
     def duration_s(self) -> float:
-        """Of all samples: what it costs."""
+        """What it costs."""
         return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class LongSource:
+    """A recording that is not in memory, on its way into another voice and a file."""
+
+    #: Of the chunk.
+    id: str
+    file: Path
+    wanted: ConversionRequest
+    #: Where samples may wait, and where the conversion goes: raw float32.
+    scratch: Path
+    target: Path
+
+    @property
+    def voice(self) -> str:
+        """The name of the voice."""
+        return self.wanted.voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,16 @@ class VoiceConverter(Protocol):
         """
 
     def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
-        """Return what becomes of each, in order: a sound as long as what is kept, or an error.
+        """Return what becomes of each, in order: a sound or an error.
 
         Raise `EngineOutOfMemory` or `MemoryError` if they do not fit together.
+        """
+
+    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
+        """Convert bit by bit into the file, and return the rate; yields the share that is done.
+
+        Raises what is wrong, an `EngineError`, `MemoryError` or `OSError`. Closed early it leaves
+        nothing but what it has written of the file.
         """
 
     def facts(self) -> Facts:

@@ -6,13 +6,14 @@ It rings: a sound is multiplied by a tone, whose pitch depends on the voice, the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from .converter import Portions, Source
+from .audio_stream import mono, opened
+from .converter import LongSource, Portions, Source
 from .errors import ChunkFailed, EngineOutOfMemory, UnfitVoice, UnknownVoice
 from .lifecycle import Facts
 from .model import ConversionOffer, Outcome, TargetVoice
@@ -80,6 +81,19 @@ class FakeConverter:
             raise EngineOutOfMemory(f"{wanted_s} s wanted of {self._memory_s}")
         return [self._outcome(source) for source in sources]
 
+    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
+        """Ring second by second, as if each were a recording."""
+        voice = VOICES[source.wanted.voice]
+        with opened(source.file) as audio, source.target.open("wb") as target:
+            for block in mono(audio):
+                for part in np.split(block, range(audio.samplerate, len(block), audio.samplerate)):
+                    outcome = self._outcome(Source("", part, audio.samplerate, source.wanted))
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    target.write(outcome.samples.tobytes())
+                yield 0.0
+        return voice.sample_rate_hz
+
     def facts(self) -> Facts:
         """Have nothing to tell."""
         return {}
@@ -95,15 +109,14 @@ class FakeConverter:
 
 
 def ringing(source: Source) -> Samples:
-    """Return what is kept of a source, multiplied by its voice's tone, at its voice's rate."""
+    """Return a source multiplied by its voice's tone, at its voice's rate."""
     voice = VOICES[source.wanted.voice]
     detune = np.random.default_rng(source.wanted.seed).uniform(-DETUNE_SEMITONES, DETUNE_SEMITONES)
     pitch = source.wanted.parameters.get("pitch", 0)
     semitones = detune + (0.0 if pitch == "auto" else float(pitch))
-    first, last = source.keep
-    count = round((last - first) * voice.sample_rate_hz / source.rate_hz)
+    count = round(len(source.samples) * voice.sample_rate_hz / source.rate_hz)
     times_s = np.arange(count) / voice.sample_rate_hz
-    places = first + times_s * source.rate_hz
+    places = times_s * source.rate_hz
     samples = np.interp(places, np.arange(len(source.samples)), source.samples)
     tone = np.cos(2 * np.pi * voice.tone_hz * 2 ** (semitones / 12) * times_s)
     return (samples * tone).astype(np.float32)

@@ -56,6 +56,7 @@ class Promises:
                 computed_s,
                 sound.trimmed_s,
                 sound.truncated,
+                sound.file,
             )
             self.takes += 1
             self.audio_s += take.duration_s

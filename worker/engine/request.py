@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+
+#: A recording that is longer is converted bit by bit. What is shorter shares batches, and is cut
+#: by no converter.
+LONG_S: Final = 40.0
+
+#: Samples of a take that are looked at together.
+_BLOCK: Final = 1 << 20
 
 #: Mono samples, -1 .. 1. [samples]
 Samples = npt.NDArray[np.float32]
@@ -28,15 +35,21 @@ class ConversionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A piece of a recording in a scratch file: raw float32 samples, mono, as the machine has them.
+    """A recording that is to be converted: a file that is kept until the take is there.
 
-    Whoever asks for its conversion keeps the file until the take is there.
+    It was judged before: it can be read, and its numbers are finite.
     """
 
     path: str
     rate_hz: int
-    #: The samples that are wanted: from, to. The others are what is around them.
-    keep: tuple[int, int]
+    samples: int
+    #: A directory for what is on its way, where a long one's take is left too.
+    scratch: str
+
+    @property
+    def is_long(self) -> bool:
+        """True if it is not to be in memory as a whole."""
+        return self.samples > LONG_S * self.rate_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +85,11 @@ class ChunkRequest:
     def decode(cls, fields: Mapping[str, Any]) -> Self:
         """Read what JSON has made of `dataclasses.asdict`."""
         conversion, recording = fields.get("conversion"), fields.get("recording")
-        if recording:
-            recording = Recording(**{**recording, "keep": tuple(recording["keep"])})
         return cls(
             **{
                 **fields,
                 "conversion": ConversionRequest(**conversion) if conversion else None,
-                "recording": recording,
+                "recording": Recording(**recording) if recording else None,
             }
         )
 
@@ -94,6 +105,8 @@ class Sound:
     truncated: bool = False
     #: None is the model's own rate.
     sample_rate_hz: int | None = None
+    #: Where the samples are mapped from, if they are not in memory.
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +121,14 @@ class Take:
     #: See `Sound`.
     trimmed_s: float = 0.0
     truncated: bool = False
+    file: str = ""
 
     @property
     def duration_s(self) -> float:
         """Length of the audio."""
         return len(self.samples) / self.sample_rate_hz
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield the samples, in parts of which any number fit into memory."""
+        for start in range(0, len(self.samples), _BLOCK):
+            yield np.asarray(self.samples[start : start + _BLOCK])

@@ -1,4 +1,4 @@
-"""Recordings to convert: judged before anything is computed, then read in pieces."""
+"""Recordings to convert: judged before anything is computed, and read part by part."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from worker.cutting import WHOLE_S
+from worker.engine.audio_stream import mono, opened, samples_of
 from worker.engine.errors import UnfitAudio
 from worker.errors import UploadMissing
-from worker.recordings import PEAK, Judgement, Scratch, judge
+from worker.recordings import Judgement, judge
 
 Samples = np.ndarray[Any, Any]
 
@@ -50,62 +50,43 @@ def audio(samples: Samples, rate_hz: int, format: str = "WAV", subtype: str = "F
     return content.getvalue()
 
 
-def read(found: Judgement, directory: Path) -> list[tuple[Samples, tuple[int, int]]]:
-    return [
-        (np.fromfile(piece.path, np.float32), piece.keep)
-        for piece in Scratch(found, directory).recordings()
-    ]
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_recording_is_counted_and_its_rate_is_told(judged, channels):
+    found = judged(audio(noise(2, 8000, channels), 8000))
 
-
-def test_a_short_recording_is_one_piece_as_it_is(judged, tmp_path):
-    samples = noise(2, 16000, level=1.0)
-
-    found = judged(audio(samples, 16000))
-    [(piece, keep)] = read(found, tmp_path / "scratch")
-
-    assert found.duration_s == 2
-    assert keep == (0, 32000)
-    assert np.array_equal(piece, samples[:, 0])
-
-
-def test_channels_become_their_mean(judged, tmp_path):
-    samples = noise(1, 8000, channels=2)
-
-    [(piece, _)] = read(judged(audio(samples, 8000)), tmp_path / "scratch")
-
-    assert np.allclose(piece, samples.mean(1), atol=1e-7)
+    assert (found.samples, found.rate_hz) == (16000, 8000)
 
 
 @pytest.mark.parametrize(
     ("format", "subtype"),
     [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")],
 )
-def test_the_pieces_of_a_long_recording_give_all_of_it_back(judged, tmp_path, format, subtype):
+def test_reading_part_by_part_gives_what_one_read_gives(tmp_path, format, subtype):
     rate_hz = 22050
-    samples = 0.3 * np.sin(np.arange(95 * rate_hz, dtype=np.float32) / 17)
-    content = audio(samples, rate_hz, format, subtype)
-    whole, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    tone = 0.3 * np.sin(np.arange(40 * rate_hz, dtype=np.float32) / 17)
+    file = tmp_path / "tone"
+    file.write_bytes(audio(tone, rate_hz, format, subtype))
+    whole, _ = soundfile.read(file, dtype="float32")
 
-    found = judged(content)
-    pieces = read(found, tmp_path / "scratch")
+    with opened(file) as stream:
+        parts = list(mono(stream))
 
-    assert len(pieces) > 2
-    joined = np.concatenate([heard[slice(*keep)] for heard, keep in pieces])
-    assert np.allclose(joined, whole, atol=1e-6)
-    assert found.samples == len(whole)
-
-
-def test_a_recording_that_is_cut_is_made_quieter_as_a_whole(judged, tmp_path):
-    samples = np.clip(noise(WHOLE_S + 30, 8000), -0.5, 0.5)
-    samples[-10] = 1.9
-
-    pieces = read(judged(audio(samples, 8000)), tmp_path / "scratch")
-
-    joined = np.concatenate([heard[slice(*keep)] for heard, keep in pieces])
-    assert np.allclose(joined, samples[:, 0] * PEAK / 1.9, atol=1e-6)
+    assert len(parts) > 2
+    assert np.allclose(np.concatenate(parts), whole, atol=1e-6)
+    assert np.array_equal(samples_of(file)[0], np.concatenate(parts))
 
 
-def test_a_header_that_claims_four_gigabytes_is_not_believed(judged, tmp_path):
+def test_channels_become_their_mean(tmp_path):
+    samples = noise(1, 8000, channels=2)
+    (tmp_path / "stereo").write_bytes(audio(samples, 8000))
+
+    found, rate_hz = samples_of(tmp_path / "stereo")
+
+    assert rate_hz == 8000
+    assert np.allclose(found, samples.mean(1), atol=1e-7)
+
+
+def test_a_header_that_claims_four_gigabytes_is_not_believed(judged):
     content = bytearray(audio(noise(1, 16000), 16000, subtype="PCM_16"))
     place = content.index(b"data")
     content[place + 4 : place + 8] = struct.pack("<I", 2**32 - 1)
@@ -114,8 +95,7 @@ def test_a_header_that_claims_four_gigabytes_is_not_believed(judged, tmp_path):
     found = judged(bytes(content))
 
     assert found.samples == 16000
-    [(piece, _)] = read(found, tmp_path / "scratch")
-    assert len(piece) == 16000
+    assert len(samples_of(found.file)[0]) == 16000
 
 
 @pytest.mark.parametrize(
@@ -156,7 +136,7 @@ def test_a_file_that_was_changed_on_the_volume_is_refused(tmp_path):
         judge(file, "ab" * 32)
 
 
-def test_a_long_recording_takes_little_memory(judged, tmp_path):
+def test_a_long_recording_takes_little_memory(judged):
     rate_hz, minutes = 8000, 20
     samples = noise(60 * minutes, rate_hz)
     content = audio(samples, rate_hz, subtype="PCM_16")
@@ -164,13 +144,9 @@ def test_a_long_recording_takes_little_memory(judged, tmp_path):
 
     tracemalloc.start()
     found = judged(content)
-    count = 0
-    for recording in Scratch(found, tmp_path / "scratch").recordings():
-        Path(recording.path).unlink()
-        count += 1
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert count > 30
+    assert found.samples == 60 * minutes * rate_hz
     # All of it in float32 would be 38 MB.
     assert peak_bytes < 12e6

@@ -14,6 +14,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from ..audio_stream import AudioStream
 from .errors import UnfitAudio
 
 #: Numbers that are read at a time.
@@ -49,7 +50,7 @@ class AudioFile:
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
-            with soundfile.SoundFile(self._file) as opened:
+            with AudioStream(self._file) as opened:
                 yield opened
         except (soundfile.SoundFileError, OSError, TypeError) as error:
             # A name that libsndfile does not know ends in a TypeError.

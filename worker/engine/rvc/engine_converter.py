@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ..converter import Portions, Source
+from ..converter import LongSource, Portions, Source
 from ..errors import (
     CheckpointError,
     EngineError,
@@ -28,13 +27,16 @@ from ..lifecycle import Facts
 from ..model import ConversionOffer, Outcome
 from ..request import ConversionRequest, Sound
 from ..xtts.placement import DeviceName, Placement, Precision
+from .audio_file import AudioFile
 from .clip import Clip, Conversion
 from .content import Content
 from .content_file import read_content
 from .converter import Converter
 from .library import RvcLibrary
+from .long_conversion import LongClip, LongConversion
 from .pitch import Pitch
 from .rmvpe_file import read_rmvpe
+from .room import room_for_voices
 from .shared_files import PITCH_FILE, VOICES, content_file, hash_of, missing_files
 from .splitting import RATE_HZ
 from .synthesizer import Synthesizer
@@ -50,10 +52,8 @@ REVISION: Final = "rvc-1"
 #: What a step of the engine converts: a processor takes long for each second.
 _PORTIONS: Final = {"cuda": Portions(30.0, 320.0), "cpu": Portions(1.0, 15.0)}
 
-#: Share of the free memory that voices may have, and its bounds.
-VOICES_SHARE: Final = 0.2
-LEAST_BYTES: Final = 256 << 20
-MOST_BYTES: Final = 16_000 << 20
+#: What a step computes at once of a long recording. [s]
+_LONG_S: Final = {"cuda": 160, "cpu": 15}
 
 _PARAMETERS: Final = frozenset(field.name for field in fields(Conversion))
 
@@ -163,10 +163,34 @@ class RvcConverter:
                 else:
                     clips[source.id] = _clip(source, voice)
             found = self._parts.converter.convert(list(clips.values())) if clips else []
-            by_id = {source.id: source for source in sources}
             for (name, clip), result in zip(clips.items(), found, strict=True):
-                outcomes[name] = _outcome(by_id[name], clip, result)
+                outcomes[name] = _outcome(clip, result)
         return [outcomes[source.id] for source in sources]
+
+    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
+        """Convert one recording bit by bit, exactly as `convert` would if it could hold it."""
+        if self._parts is None:
+            raise NoConversion(self._obstacle)
+        wanted = (source.voice, source.wanted.revision)
+        with ExitStack() as held:
+            voice = self._voices({wanted}, held)[wanted]
+        if isinstance(voice, Exception):
+            raise voice
+        # The shelf may let go of it now: what is under way for long must not keep others out.
+        clip = LongClip(
+            AudioFile(source.file),
+            voice,
+            _conversion_of(source.wanted),
+            speaker=int(source.wanted.parameters.get("speaker", 0)),
+            seed=source.wanted.seed,
+        )
+        long = LongConversion(self._parts.converter, clip, source.scratch)
+        with closing(long), _out_of_memory(), source.target.open("wb") as target:
+            yield from long.steps()
+            for samples in long.blocks():
+                target.write(samples.float().cpu().numpy().tobytes())
+                yield 1.0
+        return clip.output_rate_hz
 
     def facts(self) -> Facts:
         """Return what the shelf holds and has done."""
@@ -189,8 +213,9 @@ class RvcConverter:
         dtype = place.vocoder_dtype
         content = Content(read_content(content_path, place.device, dtype))
         pitch = Pitch(read_rmvpe(pitch_path, place.device, dtype))
-        converter = Converter(content, pitch, Synthesizer())
-        size_bytes = self._voices_bytes or _share_of_free(place)
+        batch_s = _LONG_S[place.device.type]
+        converter = Converter(content, pitch, Synthesizer(), batch_s=batch_s)
+        size_bytes = self._voices_bytes or room_for_voices(place.device)
         library = RvcLibrary(self._directory / VOICES)
         shelf = VoiceShelf(
             library,
@@ -231,41 +256,26 @@ class RvcConverter:
             self._parts.shelf.release(fetched.result())
 
 
-def _conversion_of(request: ConversionRequest, **given: Any) -> Conversion:
-    wanted = {**request.parameters, **given}
-    return Conversion(**{name: wanted[name] for name in wanted.keys() & _PARAMETERS})
+def _conversion_of(request: ConversionRequest) -> Conversion:
+    parameters: Mapping[str, Any] = request.parameters
+    return Conversion(**{name: parameters[name] for name in parameters.keys() & _PARAMETERS})
 
 
 def _clip(source: Source, voice: Voice) -> Clip:
-    is_whole = source.keep == (0, len(source.samples))
-    # Only a conversion as long as its source can be cut where the source is.
-    given = {} if is_whole else {"length": "exact"}
     return Clip(
         torch.from_numpy(np.array(source.samples, np.float32)),
         source.rate_hz,
         voice,
-        _conversion_of(source.wanted, **given),
+        _conversion_of(source.wanted),
         speaker=int(source.wanted.parameters.get("speaker", 0)),
         seed=source.wanted.seed,
     )
 
 
-def _outcome(source: Source, clip: Clip, result: torch.Tensor | Exception) -> Outcome:
+def _outcome(clip: Clip, result: torch.Tensor | Exception) -> Outcome:
     if isinstance(result, Exception):
         return result
-    rate_hz = clip.output_rate_hz
-    if source.keep != (0, len(source.samples)):
-        first, last = (round(place * rate_hz / source.rate_hz) for place in source.keep)
-        result = result[first:last]
-    return Sound(result.float().cpu().numpy(), sample_rate_hz=rate_hz)
-
-
-def _share_of_free(place: Placement) -> int:
-    if place.is_cuda:
-        free_bytes, _ = torch.cuda.mem_get_info(place.device)
-    else:
-        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(max(int(free_bytes * VOICES_SHARE), LEAST_BYTES), MOST_BYTES)
+    return Sound(result.float().cpu().numpy(), sample_rate_hz=clip.output_rate_hz)
 
 
 @contextmanager

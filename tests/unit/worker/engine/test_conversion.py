@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.unit.worker.engine.baton import PATIENCE_S, Baton
 from worker.engine.converter import Source
@@ -25,7 +26,7 @@ from worker.engine.fake import NOTE_S, FakeModel, FakeOptions, tones
 from worker.engine.fake_converter import FakeConverter, ringing
 from worker.engine.lifecycle import Phase
 from worker.engine.model import Outcome
-from worker.engine.request import ChunkRequest, ConversionRequest, Recording
+from worker.engine.request import LONG_S, ChunkRequest, ConversionRequest, Recording
 
 FAKE_HZ = 24000
 
@@ -48,7 +49,7 @@ def expected(request: ChunkRequest) -> np.ndarray[Any, Any]:
     """What the fake converter makes of what the fake model says."""
     assert request.conversion is not None
     said = tones(request)
-    return ringing(Source(request.id, said, FAKE_HZ, request.conversion, (0, len(said))))
+    return ringing(Source(request.id, said, FAKE_HZ, request.conversion))
 
 
 class WatchedConverter(FakeConverter):
@@ -102,13 +103,16 @@ def baton() -> Iterator[Baton]:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Callable[..., Recording]:
-    """Write scratch files of noise."""
+    """Write recordings of noise."""
 
-    def write(count: int = 8000, keep: tuple[int, int] | None = None, rate_hz: int = 16000):
+    def write(seconds: float = 0.5, rate_hz: int = 16000) -> Recording:
+        count = round(seconds * rate_hz)
         samples = np.random.default_rng(3).normal(0, 0.1, count).astype(np.float32)
-        file = tmp_path / f"{count}.f32"
-        samples.tofile(file)
-        return Recording(str(file), rate_hz, keep or (0, count))
+        file = tmp_path / f"{count}.wav"
+        soundfile.write(file, samples, rate_hz, "FLOAT")
+        scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
+        scratch.mkdir()
+        return Recording(str(file), rate_hz, count, str(scratch))
 
     return write
 
@@ -125,18 +129,97 @@ def test_what_is_spoken_comes_out_in_the_other_voice_at_its_rate(engines):
         assert take.duration_s == pytest.approx(len(tones(request)) / FAKE_HZ, abs=1e-4)
 
 
-def test_a_recording_is_converted_without_being_spoken_and_only_what_is_kept(engines, recording):
+def test_a_recording_is_converted_without_being_spoken(engines, recording):
     engine = engines()
-    wanted = ConversionRequest("robot", 5)
-    piece = recording(8000, keep=(1600, 6400))
-    request = ChunkRequest("r", "", "", "", 0, conversion=wanted, recording=piece)
+    request = converted("r", recording(), "robot")
 
     take = engine.submit(request).result(PATIENCE_S)
 
-    samples = np.fromfile(piece.path, np.float32)
-    assert np.array_equal(take.samples, ringing(Source("r", samples, 16000, wanted, piece.keep)))
-    assert len(take.samples) == 4800 * 24000 // 16000
+    samples, _ = soundfile.read(request.recording.path, dtype="float32")
+    assert np.array_equal(take.samples, ringing(Source("r", samples, 16000, request.conversion)))
+    assert len(take.samples) == 12000
     assert engine.snapshot()["active"] == 0
+
+
+def test_a_long_recording_is_converted_bit_by_bit_into_a_file(engines, recording):
+    engine = engines(slots=2)
+    request = converted("long", recording(LONG_S + 25), "robot")
+
+    long = engine.submit(request)
+    short = engine.submit(spoken("short"))
+    take = long.result(PATIENCE_S)
+
+    assert short.result(PATIENCE_S)
+    assert take.file == str(Path(request.recording.scratch) / "take.f32")
+    assert take.duration_s == LONG_S + 25
+    samples, _ = soundfile.read(request.recording.path, dtype="float32")
+    first = ringing(Source("", samples[:16000], 16000, request.conversion))
+    assert np.array_equal(take.samples[:24000], first)
+    assert sum(map(len, take.blocks())) == len(take.samples)
+    assert engine.capacity(interactive=True) == 2
+
+
+def test_many_long_recordings_and_all_else_take_turns(engines, recording):
+    engine = engines(slots=12)
+    long = [engine.submit(converted(f"long{n}", recording(LONG_S + 9 + n))) for n in range(7)]
+    others = [engine.submit(spoken(str(n))) for n in range(9)]
+
+    for n, future in enumerate(long):
+        assert future.result(PATIENCE_S).duration_s == LONG_S + 9 + n
+    assert all(future.result(PATIENCE_S) for future in others)
+    assert engine.snapshot()["converting"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnfitAudio("too odd"), UnfitAudio),
+        (MemoryError("no more"), EngineOutOfMemory),
+        (OSError(28, "No space left on device"), ChunkFailed),
+        (RuntimeError("strange"), ChunkFailed),
+    ],
+)
+def test_a_long_recording_that_fails_says_why_and_harms_nobody(engines, recording, error, kind):
+    class Failing(FakeConverter):
+        def convert_long(self, source):
+            yield 0.0
+            raise error
+
+    engine = engines(Failing())
+
+    failed = engine.submit(converted("long", recording(LONG_S + 1)))
+    good = engine.submit(spoken("good"))
+
+    assert type(failed.exception(PATIENCE_S)) is kind
+    assert str(getattr(error, "strerror", None) or error) in str(failed.exception())
+    assert good.result(PATIENCE_S)
+
+
+def test_a_long_recording_can_be_cancelled_between_two_bits(engines, baton, recording):
+    closed: list[bool] = []
+
+    class Endless(FakeConverter):
+        def convert_long(self, source):
+            try:
+                source.target.write_bytes(b"half")
+                while True:
+                    baton(0.0)
+                    yield 0.5
+            finally:
+                closed.append(True)
+
+    engine = engines(Endless())
+    request = converted("long", recording(LONG_S + 1))
+    future = engine.submit(request)
+    baton.wait_for_burst()
+
+    engine.cancel("long")
+    baton.let_go()
+
+    assert isinstance(future.exception(PATIENCE_S), TakeCancelled)
+    assert engine.submit(spoken("next")).result(PATIENCE_S)
+    assert closed == [True]
+    assert list(Path(request.recording.scratch).iterdir()) == []
 
 
 def test_many_of_all_kinds_at_once_each_get_their_own(engines, recording):
@@ -299,10 +382,10 @@ def test_a_model_that_stumbles_leaves_the_recordings_alone(engines, recording):
     assert engine.capacity(interactive=True) == 4
 
 
-def test_a_scratch_file_that_is_gone_fails_its_chunk_alone(engines):
+def test_a_recording_that_is_gone_fails_its_chunk_alone(engines):
     engine = engines()
 
-    failed = engine.submit(converted("r", Recording("/nowhere.f32", 16000, (0, 1))))
+    failed = engine.submit(converted("r", Recording("/nowhere.wav", 16000, 1, "/tmp")))
 
     assert isinstance(failed.exception(PATIENCE_S), UnfitAudio)
     assert engine.submit(spoken("a")).result(PATIENCE_S)

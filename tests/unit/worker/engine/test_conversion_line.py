@@ -15,7 +15,7 @@ RATE_HZ = 1000
 
 def source(name: str, voice: str = "anna", seconds: float = 1.0) -> Source:
     samples = np.zeros(round(seconds * RATE_HZ), np.float32)
-    return Source(name, samples, RATE_HZ, ConversionRequest(voice, 0), (0, len(samples)))
+    return Source(name, samples, RATE_HZ, ConversionRequest(voice, 0))
 
 
 def names(batch: list[Source]) -> list[str]:

@@ -37,6 +37,18 @@ def test_a_recording_is_read_in_parts_as_in_one_piece(tmp_path, monkeypatch, suf
     assert np.abs(file.samples().numpy() - wave).max() < 2**-14
 
 
+def test_mp3_is_read_in_parts_as_in_one_piece(tmp_path, monkeypatch):
+    rate_hz = 22050
+    tone = 0.3 * np.sin(np.arange(20 * rate_hz) / 17)
+    soundfile.write(tmp_path / "a.mp3", tone, rate_hz)
+    whole, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
+    monkeypatch.setattr("worker.engine.rvc.audio_file._BLOCK", 10_000)
+
+    samples = AudioFile(tmp_path / "a.mp3").samples()
+
+    assert np.abs(samples[:, 0].numpy() - whole).max() < 1e-6
+
+
 def lying_wav(file: Path, data: bytes, claimed_bytes: int = FOUR_GB) -> Path:
     """A header that claims more than there is."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
