@@ -7,9 +7,11 @@ and the file is not found.
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,11 @@ class EntryShelf:
         for directory in self._volumes.processed.glob("??/*"):
             if is_key(directory.name) and (thing := _measured(directory)):
                 yield thing
+
+    def use(self, key: str) -> None:
+        """Note that an entry is used, if it is there."""
+        with suppress(FileNotFoundError):
+            os.utime(self._volumes.entry(key) / MANIFEST)
 
     def remove(self, thing: Thing) -> bool:
         """Remove an entry; False if it was used meanwhile, or is gone."""

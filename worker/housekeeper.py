@@ -7,10 +7,12 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.batch.account import job_id_of
+from producer.batch.ledger import BatchLedger
 from producer.queues import job_key, state_key
 from producer.state import JobState
 from producer.volumes import Volumes
@@ -63,13 +65,13 @@ class Housekeeper:
         Raises `OSError` and what the redis client raises; what was removed before stays so.
         """
         now_s = self._volume_time_s()
-        for chore in self._chores(now_s):
+        for chore in self._chores(now_s, dry_run=dry_run):
             for thing in chore.plan():
                 if dry_run or chore.remove(thing):
                     yield Removal(chore.kind, thing.name, thing.size_bytes)
         yield from self._forgotten(dry_run=dry_run)
 
-    def _chores(self, now_s: float) -> Iterator[_Chore]:
+    def _chores(self, now_s: float, *, dry_run: bool) -> Iterator[_Chore]:
         for kind, leavings in self._leavings():
             yield _Chore(
                 kind,
@@ -78,15 +80,22 @@ class Housekeeper:
             )
         uploads = UploadShelf(self._volumes)
         yield _Chore("upload", lambda: self._unused_uploads(uploads, now_s), uploads.remove)
-        budget_bytes = self._settings.processed_budget_bytes
-        if budget_bytes is not None:
-            entries, spare_s = EntryShelf(self._volumes), self._settings.processed_spare_h * _HOUR_S
-            yield _Chore(
-                "processed",
-                lambda: over_budget(entries.things(), budget_bytes, spare_s, now_s),
-                entries.remove,
-            )
+        if self._settings.processed_budget_bytes is not None:
+            yield self._budget_chore(self._settings.processed_budget_bytes, now_s, dry_run=dry_run)
         yield from self._log_chores()
+
+    def _budget_chore(self, budget_bytes: int, now_s: float, *, dry_run: bool) -> _Chore:
+        entries, spare_s = EntryShelf(self._volumes), self._settings.processed_spare_h * _HOUR_S
+
+        def plan() -> list[Thing]:
+            needed = self._needed_entries()
+            if not dry_run:
+                # So that they are spared for a while after their batch has ended, too.
+                for key in needed:
+                    entries.use(key)
+            return over_budget(entries.things(), budget_bytes, spare_s, now_s, needed)
+
+        return _Chore("processed", plan, entries.remove)
 
     def _leavings(self) -> Iterator[tuple[str, Leavings]]:
         yield "staging", Leavings(self._volumes.processed / STAGING)
@@ -112,13 +121,21 @@ class Housekeeper:
         ids: list[Any] = []
         for state in states:
             ids += self._redis.zrange(state_key(state), 0, -1)
-        needed = set()
-        for start in range(0, len(ids), _ROWS):
+        return {_upload_of(spec) for spec in self._fields(ids, "spec")}
+
+    def _needed_entries(self) -> set[str]:
+        """Return the content keys of what the batches have that have not ended."""
+        live = BatchLedger(self._redis, keep_s=1).live()
+        ids = [job_id_of(batch.id, number) for batch in live for number in range(batch.items)]
+        return set(self._fields(ids, "key"))
+
+    def _fields(self, job_ids: Sequence[str], field: str) -> Iterator[str]:
+        """Yield a field of the rows that have it."""
+        for start in range(0, len(job_ids), _ROWS):
             with self._redis.pipeline(transaction=False) as pipe:
-                for job_id in ids[start : start + _ROWS]:
-                    pipe.hget(job_key(job_id), "spec")
-                needed |= {_upload_of(spec) for spec in pipe.execute() if spec}
-        return needed
+                for job_id in job_ids[start : start + _ROWS]:
+                    pipe.hget(job_key(job_id), field)
+                yield from filter(None, pipe.execute())
 
     def _forgotten(self, *, dry_run: bool) -> Iterator[Removal]:
         """Rows expire by themselves; take their ids out of the indexes, too."""

@@ -17,11 +17,15 @@ class Thing:
 
 
 def over_budget(
-    things: Iterable[Thing], budget_bytes: int, spare_s: float, now_s: float
+    things: Iterable[Thing],
+    budget_bytes: int,
+    spare_s: float,
+    now_s: float,
+    needed: Collection[str] = (),
 ) -> list[Thing]:
     """Return what to remove so that the rest fits into the budget, the least recently used first.
 
-    What was used within `spare_s` stays, also if the rest does not fit.
+    What is needed, or was used within `spare_s`, stays, also if the rest does not fit.
     """
     known = sorted(things, key=lambda thing: (thing.used_s, thing.name))
     excess_bytes = sum(thing.size_bytes for thing in known) - budget_bytes
@@ -29,8 +33,9 @@ def over_budget(
     for thing in known:
         if excess_bytes <= 0 or now_s - thing.used_s < spare_s:
             break
-        leaving.append(thing)
-        excess_bytes -= thing.size_bytes
+        if thing.name not in needed:
+            leaving.append(thing)
+            excess_bytes -= thing.size_bytes
     return leaving
 
 

@@ -13,6 +13,8 @@ import pytest
 import redis
 
 from producer import JobState
+from producer.batch.account import job_id_of
+from producer.batch.ledger import BatchLedger
 from producer.content_key import content_key
 from producer.job import ConvertJob, RvcSettings
 from producer.queues import HOUSEKEEPING_KEY, state_key
@@ -105,6 +107,29 @@ def test_processed_is_kept_below_its_budget_and_new_files_are_spared(volumes, ho
     assert swept(processed_budget_bytes=250) == [entries[9].name, entries[5].name]
     assert swept(processed_budget_bytes=0) == [entries[3].name]
     assert entries[0.1].exists()
+
+
+def test_what_a_batch_has_stays_until_the_batch_has_ended_and_a_while_longer(
+    volumes, home, client, farm
+):
+    entry, other = aged_entry(volumes, 9), aged_entry(volumes, 8)
+    batch = farm.batch(["A line of text", "Another line"])
+    first = job_id_of(batch.id, 0)
+    farm.ledger.change(first, JobState.QUEUED, time.time())
+    farm.ledger.change(first, JobState.DONE, time.time(), key=entry.name)
+
+    def swept(**settings) -> list[str]:
+        sweep = housekeeper(home, client, processed_budget_bytes=0, **settings).sweep()
+        return [gone.name for gone in sweep]
+
+    assert swept() == [other.name]
+    assert entry.exists()
+    farm.ledger.change(job_id_of(batch.id, 1), JobState.CANCELLED, time.time())
+    BatchLedger(client, keep_s=1000).retire(batch.id)
+    assert swept() == []
+    then_s = time.time() - 2 * DAY_S
+    os.utime(entry / "job.json", (then_s, then_s))
+    assert swept() == [entry.name]
 
 
 def test_ids_of_rows_that_have_expired_leave_the_indexes(volumes, home, client, farm):
