@@ -15,6 +15,8 @@ from ..state import JobState
 from .batch_row import BatchRow
 from .estimate import PLAIN, Estimate, estimate, farm_rate
 from .ledger import BatchLedger, ItemRow
+from .proof import Flaw, Proof, prove
+from .report import Report, report
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -77,6 +79,15 @@ class Batch:
         """Yield one plain line an item, in the order of the input, whatever has become of it."""
         for item in self.items():
             yield result_line(item, self._farm.volumes.locate)
+
+    def report(self) -> Report:
+        """Read every item, and return what became of them, added up."""
+        row = self.row()
+        return report(row, self.items())
+
+    def verify(self) -> list[Flaw]:
+        """Read every file again; return those that are missing or not what they were."""
+        return list(prove(self.items(), self._farm.volumes, Proof()))
 
     def jobs(self) -> Iterator[Job]:
         """Yield the job of every item that the ledger still knows, in order."""

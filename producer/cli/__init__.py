@@ -19,6 +19,7 @@ from . import (
     housekeeping,
     jobs,
     models,
+    morning,
     speaking,
     up,
     voices,
@@ -47,6 +48,7 @@ def voicefarm(context: click.Context) -> ExitCode | None:
 for _command in (
     *(up.up, speaking.say, speaking.submit, converting.convert),
     *(batches.batch, batches.results, batches.estimate, batches.pause, batches.resume),
+    *(morning.report, morning.verify),
     *(jobs.status, jobs.wait, jobs.fetch, jobs.cancel, jobs.retry),
     *(farm.workers, voices.voices, models.models),
     *(broker.broker, housekeeping.gc, doctor.doctor),

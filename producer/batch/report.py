@@ -1,0 +1,159 @@
+"""The morning report: what became of every item, added up and checked, not assumed. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..job import SpeechJob
+from ..ledger import JobRow
+from ..state import JobState
+from .batch_row import BatchRow
+from .ledger import ItemRow
+
+#: How many of the slowest are told.
+SLOWEST: Final = 10
+
+#: Failures that are told one by one; behind them only their number.
+SHOWN_FAILURES: Final = 10_000
+
+#: Parts into which the picture of the night cuts its time.
+BARS: Final = 96
+
+
+@dataclass
+class Report:
+    """All that can be said of a batch from one reading of its items."""
+
+    batch: BatchRow
+    #: Items by state, counted here, one by one.
+    counts: Counter[str] = field(default_factory=Counter)
+    #: Items that the ledger has forgotten.
+    forgotten: int = 0
+    audio_s: float = 0.0
+    size_bytes: int = 0
+    chars: int = 0
+    retakes: int = 0
+    trimmed_s: float = 0.0
+    #: Items that were begun more than once, and times that a worker vanished with one.
+    repeated: int = 0
+    losses: int = 0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    #: The longest runs, seconds first.
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    #: When each item began and ended its last run, in epoch seconds.
+    begun_s: array[float] = field(default_factory=lambda: array("d"))
+    ended_s: array[float] = field(default_factory=lambda: array("d"))
+
+    @property
+    def asked(self) -> int:
+        """How many items were asked for."""
+        return self.batch.items
+
+    @property
+    def adds_up(self) -> bool:
+        """True if every item has one answer, and the batch's own account says the same."""
+        account = {state.value: count for state, count in self.batch.counts.items() if count}
+        return (
+            not self.forgotten
+            and sum(self.counts.values()) == self.asked == sum(account.values())
+            and dict(self.counts) == account
+        )
+
+    @property
+    def working_s(self) -> float:
+        """Seconds in which at least one item ran."""
+        total_s, until_s = 0.0, float("-inf")
+        for begun_s, ended_s in sorted(zip(self.begun_s, self.ended_s, strict=True)):
+            total_s += max(0.0, ended_s - max(begun_s, until_s))
+            until_s = max(until_s, ended_s)
+        return total_s
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of audio a second of that time; None if nothing was made."""
+        return self.audio_s / self.working_s if self.audio_s and self.working_s else None
+
+    def bars(self) -> list[int]:
+        """Return how many items ended in each of `BARS` equal parts of the whole time."""
+        bars = [0] * BARS
+        if not self.ended_s:
+            return bars
+        first_s, last_s = min(self.begun_s), max(self.ended_s)
+        for ended_s in self.ended_s:
+            place = int((ended_s - first_s) / max(last_s - first_s, 1e-9) * BARS)
+            bars[min(place, BARS - 1)] += 1
+        return bars
+
+    def facts(self) -> dict[str, Any]:
+        """Return it plain enough for JSON."""
+        return {
+            "id": self.batch.id,
+            "name": self.batch.name,
+            "asked": self.asked,
+            "counts": dict(self.counts),
+            "forgotten": self.forgotten,
+            "adds_up": self.adds_up,
+            "audio_s": round(self.audio_s, 3),
+            "size_bytes": self.size_bytes,
+            "chars": self.chars,
+            "working_s": round(self.working_s, 3),
+            "speed": self.speed and round(self.speed, 2),
+            "first_s": min(self.begun_s, default=None),
+            "last_s": max(self.ended_s, default=None),
+            "retakes": self.retakes,
+            "trimmed_s": round(self.trimmed_s, 3),
+            "repeated": self.repeated,
+            "losses": self.losses,
+            "slowest": [
+                {"custom_id": name, "seconds": round(took_s, 3)} for took_s, name in self.slowest
+            ],
+            "failures": self.failures,
+        }
+
+
+def report(batch: BatchRow, items: Iterable[ItemRow]) -> Report:
+    """Read every item once."""
+    told = Report(batch)
+    for item in items:
+        if item.job is None:
+            told.forgotten += 1
+        else:
+            _add(told, item.custom_id, item.job)
+    return told
+
+
+def _add(told: Report, custom_id: str, row: JobRow) -> None:
+    told.counts[row.state.value] += 1
+    told.retakes += row.retakes
+    told.trimmed_s += row.trimmed_s
+    told.repeated += row.attempts > 1
+    told.losses += row.losses
+    job = row.job
+    text = job.text if isinstance(job, SpeechJob) else ""
+    told.chars += len(text)
+    if row.state.has_output:
+        told.audio_s += row.duration_s
+        told.size_bytes += row.size_bytes
+    begun_s, ended_s = row.times.get(JobState.RUNNING), row.times.get(row.state)
+    if row.state.is_final and begun_s is not None and ended_s is not None:
+        told.begun_s.append(begun_s)
+        told.ended_s.append(ended_s)
+        longest = heapq.nlargest(SLOWEST, [*told.slowest, (ended_s - begun_s, custom_id)])
+        told.slowest = longest
+    bad = row.state in (JobState.FAILED, JobState.CANCELLED, JobState.SUSPICIOUS)
+    if bad and len(told.failures) < SHOWN_FAILURES:
+        told.failures.append(
+            {
+                "custom_id": custom_id or None,
+                "id": row.id,
+                "state": row.state.value,
+                "reason": row.reason or None,
+                "detail": row.detail or None,
+                "text": text or None,
+            }
+        )

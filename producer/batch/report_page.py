@@ -1,0 +1,128 @@
+"""The morning report as one HTML page, which needs nothing else and runs nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from ..text import shorten
+from .report import Report
+
+#: Rows of a table; the JSON has all.
+SHOWN: Final = 200
+
+_HEIGHT: Final = 80
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ text-align: left; padding: .25rem .75rem .25rem 0; vertical-align: top }}
+svg {{ width: 100%; height: {height}px; background: #f3f3f3 }}
+rect {{ fill: #3a6ea5 }}
+.bad {{ color: #a00 }}
+</style></head><body>
+<h1>{title}</h1>
+<p class="{mark}">{verdict}</p>
+<table>{facts}</table>
+<h2>The night</h2>
+<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img"
+ aria-label="items that ended, over time">{bars}</svg>
+<p>{span}</p>
+{failures}
+{slowest}
+</body></html>
+"""
+
+
+def page_of(told: Report) -> str:
+    """Return the page."""
+    bars = told.bars()
+    highest = max(*bars, 1)
+    drawn = "".join(
+        f'<rect x="{place * 10}" y="{_HEIGHT - count / highest * _HEIGHT:.1f}" width="9" '
+        f'height="{count / highest * _HEIGHT:.1f}"/>'
+        for place, count in enumerate(bars)
+        if count
+    )
+    facts = told.facts()
+    span = ""
+    if facts["first_s"] is not None:
+        span = f"{_moment(facts['first_s'])} to {_moment(facts['last_s'])}"
+    return _PAGE.format(
+        title=escape(told.batch.name),
+        mark="good" if told.adds_up else "bad",
+        verdict=escape(verdict_of(told)),
+        facts=_rows(rows_of(told)),
+        bars=drawn,
+        width=len(bars) * 10,
+        height=_HEIGHT,
+        span=span,
+        failures=_failures(told),
+        slowest=_table(
+            "Slowest items",
+            ("item", "seconds"),
+            [(name, f"{took_s:.1f}") for took_s, name in told.slowest],
+        ),
+    )
+
+
+def verdict_of(told: Report) -> str:
+    """Return in one sentence whether the sum is right."""
+    parts = " + ".join(f"{count:,} {state}" for state, count in sorted(told.counts.items()))
+    if told.adds_up:
+        return f"{told.asked:,} asked = {parts or '0'}"
+    return (
+        f"{told.asked:,} asked, found {parts or 'none'} and {told.forgotten:,} forgotten: "
+        "this does not add up, or changed while it was read"
+    )
+
+
+def rows_of(told: Report) -> list[tuple[str, str]]:
+    """Return the numbers of a report, named."""
+    speed = "unknown" if told.speed is None else f"{told.speed:,.1f} times real time"
+    return [
+        ("audio", f"{told.audio_s / 3600:,.2f} h, {told.size_bytes / 2**20:,.1f} MiB"),
+        ("text", f"{told.chars:,} characters"),
+        ("speed", f"{speed}, over {told.working_s:,.0f} s in which it ran"),
+        ("retakes", f"{told.retakes:,}, and {told.trimmed_s:,.1f} s of tails cut off"),
+        ("begun again", f"{told.repeated:,} items; {told.losses:,} times a worker vanished"),
+    ]
+
+
+def _failures(told: Report) -> str:
+    rows = [
+        (
+            str(entry["custom_id"] or "-"),
+            str(entry["state"]),
+            str(entry["reason"] or ""),
+            str(entry["detail"] or ""),
+            shorten(str(entry["text"] or ""), 300),
+        )
+        for entry in told.failures[:SHOWN]
+    ]
+    heading = "Failed, cancelled, suspicious"
+    if len(told.failures) > SHOWN:
+        heading += f" (the first {SHOWN} of {len(told.failures):,})"
+    return _table(heading, ("item", "state", "reason", "detail", "text"), rows)
+
+
+def _table(heading: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    return f"<h2>{escape(heading)}</h2><table><tr>{head}</tr>{_rows(rows)}</table>"
+
+
+def _rows(rows: Sequence[tuple[str, ...]]) -> str:
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return "".join(f"<tr>{row}</tr>" for row in cells)
+
+
+def _moment(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
