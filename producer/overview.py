@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .backlog import Backlog, read_backlog
+from .backlog import Backlog
+from .batch.demand import read_demand
 from .heartbeats import heartbeats
 from .queues import Beating, Priority
 
@@ -44,5 +45,5 @@ def read_overview(redis: Redis, now_s: float) -> Overview:
     return Overview(
         heartbeats(redis, Beating.WORKER),
         heartbeats(redis, Beating.HOST),
-        read_backlog(redis, now_s),
+        read_demand(redis, now_s),
     )

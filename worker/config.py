@@ -143,8 +143,9 @@ class WorkerSettings(ProducerSettings):
         description="`up --min`: more workers are started while those that run would need longer "
         "for all that waits.",
     )
+    # Above the minute of work that the dispatcher lets wait in the queue.
     scale_age_s: float = Field(
-        default=30.0,
+        default=90.0,
         gt=0,
         description="`up --min`: one more worker is started while a job has waited longer.",
     )

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import redis
 
-from producer.backlog import Backlog, read_backlog
+from producer.backlog import Backlog
+from producer.batch.demand import read_demand
 from producer.broker import CONNECT_TIMEOUT_S, Broker
 from producer.decisions import Decision, record
 from producer.heartbeats import beat, forget, heartbeats
@@ -43,7 +44,7 @@ class FarmView:
 
     def backlog(self) -> Backlog:
         """Return what waits and runs."""
-        return self._asked(lambda: read_backlog(self._redis, time.time()))
+        return self._asked(lambda: read_demand(self._redis, time.time()))
 
     def tell(self, host: str, facts: Mapping[str, Any]) -> None:
         """Beat for this host."""

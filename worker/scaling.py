@@ -19,7 +19,7 @@ class Policy:
     #: All that waits should be spoken within this time.
     horizon_s: float = 60.0
     #: No job should wait longer than this.
-    age_s: float = 30.0
+    age_s: float = 90.0
     #: There may be too many workers for so long.
     idle_s: float = 300.0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from producer.backlog import read_backlog
+from producer.batch.demand import read_demand
 from producer.broker import CONNECT_TIMEOUT_S, Broker
 from producer.heartbeats import heartbeats
 from producer.ledger import Ledger
@@ -68,7 +68,7 @@ class Telling:
 
         try:
             return Sight(
-                read_backlog(self._broker.redis, time.time()),
+                read_demand(self._broker.redis, time.time()),
                 self._ledger.counts(),
                 workers=heartbeats(self._broker.redis, Beating.WORKER),
                 hosts=heartbeats(self._broker.redis, Beating.HOST),

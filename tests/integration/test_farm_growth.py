@@ -56,3 +56,17 @@ def test_a_farm_grows_from_nothing_over_both_gpus_and_shrinks_to_nothing(start_u
     assert {step for step in steps if step[0] == "drain"} == {("drain", "gpu0"), ("drain", "gpu1")}
     assert not {action for action, _ in steps} & {"restart", "replace", "give-up"}
     assert all(told["reason"] for told in why)
+
+
+def test_a_farm_without_workers_wakes_for_a_batch_that_only_workers_can_feed(start_up, home):
+    up = start_up(
+        "--gpus=cpu", "--min=0", VOICEFARM_SCALE_IDLE_S="3", VOICEFARM_FAKE_SPEED="50"
+    ).ready()
+    with VoiceFarm(EmbeddedBroker.find_url(home), home=home) as farm:
+        batch = farm.batch([f"line number {n} of the book" for n in range(5)])
+
+        eventually(lambda: batch.row().has_ended, 2 * LIMIT_S)
+        eventually(lambda: workers_of(home) == set(), 2 * LIMIT_S)
+
+        assert batch.row().failed == 0
+    assert "start cpu0@" in up.told

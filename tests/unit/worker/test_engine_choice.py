@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from worker.config import WorkerSettings
-from worker.engine_choice import engine_spec
+from worker.engine_choice import engine_spec, make_engine
 
 
 @pytest.fixture
@@ -52,3 +53,17 @@ def test_xtts_gets_its_settings_and_as_many_rows_as_the_scheduler_fills(home):
         "guarded": True,
         "slots": 12,
     }
+
+
+def test_the_process_of_an_engine_sees_the_gpu_of_its_worker_and_no_other(home, monkeypatch):
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        "worker.process.EngineProcess", lambda spec, *, env, **rest: given.append(env)
+    )
+    for gpu in ("GPU-a", ""):
+        settings = WorkerSettings(home=home, engine="fake", engine_process="own", gpu=gpu)
+        make_engine(settings, on_room=lambda: None, on_phase=lambda phase, detail: None)
+
+    pinned, free = given
+    assert pinned["CUDA_VISIBLE_DEVICES"] == "GPU-a"
+    assert free.get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
