@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from producer.cli import run_voicefarm
 from producer.content_key import content_key
 from producer.decisions import Decision
 from producer.errors import BrokerUnavailable, JobNotFound, NoWorker
-from producer.job import SpeechJob, new_job_id, speech_job
+from producer.job import AnyJob, SpeechJob, convert_job, new_job_id, speech_job
 from producer.ledger import JobRow
 from producer.overview import Overview
 from producer.state import JobState
@@ -69,6 +70,8 @@ class FakeFarm:
     decided: list[Decision] = field(default_factory=list)
     rows: dict[str, JobRow] = field(default_factory=dict)
     jobs: list[SpeechJob] = field(default_factory=list)
+    #: Of every kind.
+    asked: list[AnyJob] = field(default_factory=list)
     broker_doubts: list[str] = field(default_factory=list)
     interrupted: bool = False
     unreachable: bool = False
@@ -91,6 +94,17 @@ class FakeFarm:
         if require_worker and not self.workers_there:
             raise NoWorker("speech.interactive")
         return self._queue(speech_job(text, **fields))
+
+    def convert(
+        self,
+        file: Path,
+        *,
+        idempotency_key: str | None = None,
+        require_worker: bool = False,
+        **fields: Any,
+    ) -> FakeJob:
+        self._connect()
+        return self._queue(convert_job(hashlib.sha256(file.read_bytes()).hexdigest(), **fields))
 
     def submit_many(self, items: Iterable[str], **common: Any) -> list[FakeJob]:
         self._connect()
@@ -159,9 +173,11 @@ class FakeFarm:
         if self.unreachable:
             raise BrokerUnavailable("redis://:***@127.0.0.1:6379/0", "refused")
 
-    def _queue(self, job: SpeechJob) -> FakeJob:
+    def _queue(self, job: AnyJob) -> FakeJob:
         job_id = new_job_id()
-        self.jobs.append(job)
+        self.asked.append(job)
+        if isinstance(job, SpeechJob):
+            self.jobs.append(job)
         self.rows[job_id] = JobRow(
             id=job_id,
             state=JobState.QUEUED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import InvalidJob
-from producer.voices import Catalogue, Offer, Voice
+from producer.voices import Catalogue, Offer, TargetVoice, Voice
 
 
 @pytest.fixture
@@ -35,3 +35,54 @@ def test_an_unknown_language_is_refused_with_those_that_are_spoken(catalogue):
 
 def test_where_no_worker_has_ever_been_ready_the_worker_decides():
     Catalogue(()).check("anybody", "xx")
+
+
+@pytest.fixture
+def converting() -> Catalogue:
+    """Two workers, one of which converts."""
+    targets = (
+        TargetVoice(name="carl", revision="c", sample_rate_hz=40000),
+        TargetVoice(name="flat", revision="f", sample_rate_hz=48000, has_pitch=False),
+    )
+    common = {"revision": "1", "languages": ("en",), "voices": ()}
+    offers = [
+        Offer(engine="fake", targets=targets, **common),
+        Offer(engine="espeak", obstacle="models/rvc has no rmvpe.pt", **common),
+    ]
+    return Catalogue.decode({offer.engine: offer.model_dump_json() for offer in offers})
+
+
+def test_a_voice_that_somebody_converts_into_passes(converting):
+    converting.check_target("carl", moved=True)
+    converting.check_target("flat", moved=False)
+
+    assert [one.name for one in converting.targets] == ["carl", "flat"]
+
+
+@pytest.mark.parametrize(
+    ("voice", "field", "words"),
+    [
+        ("karl", "convert.voice", r"no RVC voice 'karl'.*Did you mean 'carl'"),
+        ("flat", "convert.pitch", "'flat' was trained without pitch"),
+    ],
+)
+def test_a_conversion_that_nobody_can_do_is_refused(converting, voice, field, words):
+    with pytest.raises(InvalidJob, match=words) as told:
+        converting.check_target(voice, moved=True)
+
+    assert told.value.field == field
+
+
+def test_where_nothing_is_converted_it_is_told_why(converting):
+    lacking = Catalogue(offer for offer in converting.offers if offer.engine == "espeak")
+
+    with pytest.raises(InvalidJob, match=r"models/rvc has no rmvpe\.pt"):
+        lacking.check_target("carl", moved=False)
+
+
+def test_where_no_worker_was_ever_ready_the_worker_decides_on_conversions_too():
+    Catalogue(()).check_target("anybody", moved=True)
+
+
+def test_an_offer_of_an_older_worker_converts_into_nothing(catalogue):
+    assert catalogue.targets == ()
