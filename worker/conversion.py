@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from .engine.model import ModelOffer
 from .engine.request import ChunkRequest, Recording
 from .plan import Script, Target
 from .recordings import judge
+from .scratch import scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,9 @@ class ConversionPlan:
     def opened(self, volumes: Volumes) -> Iterator[Script]:
         """See `Plan`; raises `UploadMissing` or `UnfitAudio` before anything is computed."""
         found = judge(volumes.upload(self.job.upload), self.job.upload)
-        scratch = volumes.temp / self.attempt_id
-        scratch.mkdir(parents=True)
-        recording = Recording(str(found.file), found.rate_hz, found.samples, str(scratch))
-        try:
+        with scratch(volumes.temp, self.attempt_id) as directory:
+            recording = Recording(str(found.file), found.rate_hz, found.samples, str(directory))
             yield Script(iter((self._chunk(recording),)), 1)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     @property
     def _take(self) -> str:

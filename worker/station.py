@@ -36,6 +36,7 @@ from .null_store import NullStore
 from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
 from .reconciler import Reconciler
+from .scratch import sweep
 from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
@@ -132,6 +133,7 @@ class Station:
         self._heartbeat.start(node)
         try:
             self.volumes.make()
+            sweep(self.volumes.temp, time.time())
             self.store.prepare()
             self.engine.start()
         except (WorkerError, VoicefarmError, EngineError) as error:
