@@ -65,8 +65,6 @@ def test_a_full_broker_tells_clients_and_the_jobs_in_it_are_done(
         own_farm.submit("One more line", idempotency_key="once")
     with pytest.raises(BrokerFull):
         own_farm.submit_many(["One more line", "Another line"])
-    with pytest.raises(BrokerFull):
-        own_farm.batch(["One more line", "Another line"])
     code = run_voicefarm(["submit", "Hello", "--broker", broker.url, "--home", str(home)])
     told = capsys.readouterr().err
     assert (code, "raise its maxmemory" in told) == (3, True)

@@ -76,10 +76,10 @@ def test_a_second_signal_or_a_quit_hands_everything_back(start_worker, farm, cli
             # Two that came at the same time would be one.
             eventually(lambda: "Warm shutdown" in worker.log)
         worker.process.send_signal(how)
-    worker.process.wait(HURRY_S)
 
+    eventually(lambda: (client.llen(QUEUE), client.zcard(DELIVERIES_KEY)) == (5, 0), HURRY_S)
     assert {job.status for job in jobs} == {JobState.QUEUED}
-    assert (client.llen(QUEUE), client.zcard(DELIVERIES_KEY)) == (5, 0)
+    worker.process.wait(HURRY_S)
 
 
 def test_a_job_that_runs_for_too_long_fails_with_that_reason_and_frees_its_row(start_worker, farm):

@@ -41,14 +41,22 @@ class Journal:
         """How often each job's chunk began to be computed."""
         return self._count("begin")
 
+    def chunks_begun(self) -> Counter[str]:
+        """How often each chunk of each job began to be computed, by whatever attempt."""
+        return Counter(f"{job}.{place}" for job, _, place in self._names("begin"))
+
     def ended(self) -> Counter[str]:
         """How often its audio was made."""
         return self._count("end")
 
     def _count(self, what: str) -> Counter[str]:
+        return Counter(job for job, _, _ in self._names(what))
+
+    def _names(self, what: str) -> list[list[str]]:
+        """Job, attempt and place in the job."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         entries = (line.split() for line in lines)
-        return Counter(entry[2].partition(".")[0] for entry in entries if entry[0] == what)
+        return [entry[2].split(".", 2) for entry in entries if entry[0] == what]
 
 
 class Answers:

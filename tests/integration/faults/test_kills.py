@@ -28,10 +28,11 @@ REST_S = 120.0
 def test_the_eight_jobs_of_a_killed_worker_run_again_in_time_and_are_done_once(
     worker, farm, client, journal, report, reaped
 ):
-    dying = worker("dying", fake_speed=0.2)
-    jobs = farm.submit_many(f"line number {n}" for n in range(8))
+    # Its jobs take longer than it takes the next one to be ready.
+    dying = worker("dying", fake_speed=0.4)
+    jobs = farm.submit_many(f"line number {n}, " * 15 for n in range(8))
     eventually(lambda: len(journal.begun()) == 8)
-    worker("next", fake_speed=2)
+    worker("next", fake_speed=20)
 
     dying.process.kill()
     dying.process.wait()
