@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.conftest import needed
+from tests.unit.worker.engine.rvc.tiny_index import write_index
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
 from worker.engine.rvc import host_pitch
@@ -45,11 +46,15 @@ def converter(wide_content: Content, rmvpe_file: Path) -> Converter:
 
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory: pytest.TempPathFactory) -> list[Voice]:
-    """Of both versions, three rates, with and without pitch; none has an index."""
+    """Of both versions, three rates, with and without pitch; two have an index."""
     folder = tmp_path_factory.mktemp("voices")
     kinds = [("v2", 40000, True), ("v1", 48000, True), ("v2", 32000, False), ("v1", 40000, False)]
+    widths = {1: 256, 2: 768}
     return [
-        loaded(write_voice(folder / f"{seed}.pth", version, rate, f0=f0, seed=seed))
+        loaded(
+            write_voice(folder / f"{seed}.pth", version, rate, f0=f0, seed=seed),
+            write_index(folder / f"{seed}.index", widths[seed]) if seed in widths else None,
+        )
         for seed, (version, rate, f0) in enumerate(kinds)
     ]
 
@@ -138,7 +143,7 @@ def test_what_cannot_be_converted_says_why_and_harms_no_neighbour(converter, voi
         assert text in str(error)
 
 
-@pytest.mark.parametrize("kind", ["silence", "a constant", "stereo", "8 kHz", "clipped"])
+@pytest.mark.parametrize("kind", ["silence", "a constant", "stereo", "stereo at 8 kHz", "clipped"])
 def test_odd_recordings_are_converted(converter, voices, kind):
     wave, rate_hz = speech(0.8), 16000
     if kind == "silence":
@@ -147,8 +152,8 @@ def test_odd_recordings_are_converted(converter, voices, kind):
         wave = torch.ones(12800)
     elif kind == "stereo":
         wave = torch.stack([wave, 0.5 * wave], dim=1)
-    elif kind == "8 kHz":
-        wave, rate_hz = wave[::2], 8000
+    elif kind == "stereo at 8 kHz":
+        wave, rate_hz = torch.stack([wave, 0.5 * wave], dim=1)[::2], 8000
     else:
         wave = (99 * wave).clamp(-1, 1)
 
