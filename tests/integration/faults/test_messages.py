@@ -93,7 +93,8 @@ def test_malformed_messages_are_kept_with_the_reason_and_the_worker_goes_on(
     assert process.process.poll() is None
     kept = [json.loads(entry) for entry in client.lrange(STRANGERS_KEY, 0, -1)]
     assert all(entry["why"] for entry in kept)
-    assert len(kept) == pushed == EXAMPLES
+    assert pushed == EXAMPLES
+    assert len(kept) >= pushed  # none is missing; one that comes again is kept again
     report(
         "malformed messages",
         tried=pushed,
