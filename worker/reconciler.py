@@ -32,6 +32,7 @@ from producer.queues import (
 )
 from producer.state import JobState
 
+from .election import LOCK_S, Election
 from .sweep import Sweep
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ logger = get_logger(__name__)
 
 #: Between two rounds of the one that has the lock.
 ROUND_S: Final = 1.0
-
-#: How long the lock of a worker that died holds up the others.
-LOCK_S: Final = 10.0
 
 #: Entries of a queue, of the deliveries or of an index that are looked at in one command, and
 #: how many commands there are in a round. 100,000 jobs are swept in a minute or two.
@@ -55,19 +53,6 @@ _WITH_MESSAGE: Final = (JobState.QUEUED, JobState.RUNNING)
 
 #: Whose message it is. A quote inside a text is escaped, so this is no part of one.
 _JOB_ID: Final = re.compile(r'"id": ?"([0-9a-f]{32})"')
-
-#: Takes the lock or keeps it. KEYS lock. ARGV holder, milliseconds.
-_LEAD: Final = """
-local leader = redis.call('GET', KEYS[1])
-if leader and leader ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
-
-#: Gives the lock up. KEYS lock. ARGV holder.
-_RESIGN: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
 
 #: Whose messages stand in a piece of a queue; Redis reads them, as they are long.
 #: KEYS queue. ARGV first, last. Returns how many entries there were, and the ids.
@@ -115,20 +100,18 @@ class Reconciler:
         self._grace_s = grace_s
         #: How many jobs were given a message.
         self.resent = 0
-        self._holder = ""
+        self._election = Election(redis, RECONCILER_KEY, holder="")
         self._closing = threading.Event()
         self._sweep: Iterator[None] = iter(())
         self._swept_s = float("-inf")
         self._thread: threading.Thread | None = None
-        self._lead = redis.register_script(_LEAD)
-        self._resign = redis.register_script(_RESIGN)
         self._ids = redis.register_script(_IDS)
         self._resent = redis.register_script(_RESENT)
         self._forget = redis.register_script(_FORGET)
 
     def start(self, holder: str) -> None:
         """Begin, as one life of a worker."""
-        self._holder = holder
+        self._election.holder = holder
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
         self._thread.start()
 
@@ -140,7 +123,7 @@ class Reconciler:
 
     def round(self) -> bool:
         """Do a bounded piece of work; return whether this worker has the lock."""
-        if not self._lead(keys=[RECONCILER_KEY], args=[self._holder, int(LOCK_S * 1000)]):
+        if not self._election.lead():
             self._sweep = iter(())
             return False
         for _ in range(PIECES_A_ROUND):
@@ -164,7 +147,7 @@ class Reconciler:
                 self._sweep = iter(())
         if leads:
             try:
-                self._resign(keys=[RECONCILER_KEY], args=[self._holder])
+                self._election.resign()
             except redis_py.RedisError:
                 logger.debug("the lock runs out by itself")
 

@@ -124,7 +124,7 @@ def test_one_worker_at_a_time_sweeps_and_the_next_follows_when_it_stops(client, 
     first, second = (Reconciler(client, farm.broker.send_again, grace_s=60) for _ in range(2))
     first.start("first")
     eventually(lambda: client.get(RECONCILER_KEY) == "first")
-    second._holder = "second"
+    second._election.holder = "second"
 
     assert not second.round()
     first.close()
