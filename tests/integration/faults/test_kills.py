@@ -21,7 +21,7 @@ KILLS = 40
 JOBS_A_KILL = 50
 
 #: For all that came last to be done, with a lease that runs out.
-REST_S = 120.0
+REST_S = 300.0
 
 
 @pytest.mark.parametrize("reaped", [False, True], ids=["lost host", "known to be dead"])
