@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -39,12 +39,18 @@ def quick(monkeypatch) -> None:
 
 
 @pytest.fixture
+def others() -> set[threading.Thread]:
+    """Threads that were there before: other engines of this process have theirs."""
+    return set(threading.enumerate())
+
+
+@pytest.fixture
 def model() -> ChangingModel:
     return ChangingModel(FakeOptions())
 
 
 @pytest.fixture
-def engine(model) -> Iterator[Engine]:
+def engine(others, model) -> Iterator[Engine]:
     engine = Engine(model, slots=3)
     engine.start()
     engine.ready.result(PATIENCE_S)
@@ -64,30 +70,30 @@ def test_a_voice_that_comes_later_is_offered_in_as_many_slots(model, engine):
     assert engine.offer().slots == 3
 
 
-def test_nobody_looks_after_the_engine_has_ended(model, engine):
+def test_nobody_looks_after_the_engine_has_ended(model, engine, others):
     eventually(lambda: model.looks > 1, PATIENCE_S)
 
     engine.close()
 
-    assert renewal_threads() == []
+    assert renewal_threads(others) == []
 
 
-def test_a_model_that_cannot_look_offers_what_it_did(model, engine):
+def test_a_model_that_cannot_look_offers_what_it_did(model, engine, others):
     before = names(engine)
     model.fault = RuntimeError("no")
 
-    eventually(lambda: not renewal_threads(), PATIENCE_S)
+    eventually(lambda: not renewal_threads(others), PATIENCE_S)
 
     assert names(engine) == before
 
 
-def test_a_model_whose_offer_stays_has_no_thread(engine_of_fixed_offer):
-    assert renewal_threads() == []
+def test_a_model_whose_offer_stays_has_no_thread(engine_of_fixed_offer, others):
+    assert renewal_threads(others) == []
     assert engine_of_fixed_offer.offer().voices
 
 
 @pytest.fixture
-def engine_of_fixed_offer() -> Iterator[Engine]:
+def engine_of_fixed_offer(others) -> Iterator[Engine]:
     engine = Engine(FakeModel(FakeOptions()))
     engine.start()
     engine.ready.result(PATIENCE_S)
@@ -95,9 +101,10 @@ def engine_of_fixed_offer() -> Iterator[Engine]:
     engine.close()
 
 
-def renewal_threads() -> list[Callable[..., object]]:
+def renewal_threads(others: set[threading.Thread]) -> list[threading.Thread]:
     def running() -> list[threading.Thread]:
-        return [one for one in threading.enumerate() if one.name == "engine-renewal"]
+        new = set(threading.enumerate()) - others
+        return [one for one in new if one.name == "engine-renewal"]
 
     for thread in running():
         thread.join(0.5)
