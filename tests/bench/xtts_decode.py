@@ -5,8 +5,7 @@
 On a GPU, with true shapes and random weights: the Triton kernels against float64, graphs against
 eager, rows alone against rows among others, half precision against single, then the speed for
 each number of slots. On a CPU: a batch of 16 against stock coqui-tts, one text after the other,
-on a model of middle size, and the vocoder against stock in three sizes. A section that fails says
-so, and the others go on.
+on a model of middle size. A section that fails says so, and the others go on.
 """
 
 from __future__ import annotations
@@ -85,12 +84,9 @@ def _gpu_sections(device: torch.device, options: argparse.Namespace) -> dict[str
 
 
 def _cpu_sections() -> dict[str, Section]:
-    from tests.bench import xtts_stock, xtts_stock_vocoder
+    from tests.bench.xtts_stock import against_stock
 
-    return {
-        "16 rows against stock coqui-tts, one by one": xtts_stock.against_stock,
-        "the vocoder against stock coqui-tts, one by one": xtts_stock_vocoder.against_stock,
-    }
+    return {"16 rows against stock coqui-tts, one by one": against_stock}
 
 
 if __name__ == "__main__":

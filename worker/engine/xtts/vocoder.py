@@ -24,7 +24,7 @@ from .hifigan import Layout, generator_for
 from .speakers import Speaker
 from .vocoder_weights import STRIDES, VocoderWeights
 from .window_batch import Computed, Piece, WindowBatch
-from .windows import HALO_FRAMES, plan, spread
+from .windows import HALO_FRAMES, plan
 
 #: Samples of one frame.
 HOP_SAMPLES: Final = math.prod(STRIDES)
@@ -33,10 +33,6 @@ HOP_SAMPLES: Final = math.prod(STRIDES)
 #: are for the ends of utterances, which are few: a quarter of the frames is nearly as fast, and
 #: fills sooner. (With 2048 frames cuDNN takes four times as long as with 4096.)
 ROWS: Final = {256: 16, 128: 8, 64: 16, 32: 16}
-
-#: The widest window of a processor, which has no need of fixed shapes: what lies in its caches is
-#: quicker than a whole utterance, and each window more computes its halo again.
-WIDEST: Final = 512
 
 #: Calls of `advance` that a window waits for others to fill its batch.
 PATIENCE: Final = 3
@@ -85,14 +81,12 @@ class Vocoder:
     ) -> None:
         """`rows` windows share a batch, or with None as many as `ROWS` has for their width.
 
-        Without `widths` no shape is fixed, and each window is computed alone.
-
         An `invariant` batch leaves out rows in which a GPU would give a window other bits.
 
         With `graphs`, nothing else may use the GPU during construction. `triton` fuses what lies
         between the convolutions.
         """
-        if min(widths, default=WIDEST) <= 2 * HALO_FRAMES:
+        if min(widths) <= 2 * HALO_FRAMES:
             raise ValueError(f"a window of {min(widths)} frames would be all halo")
         self._weights = weights
         self._generator = generator_for(weights, dtype, layout, triton=triton)
@@ -122,8 +116,7 @@ class Vocoder:
         """
         frames = self._stretch(utterance)
         length = len(frames)
-        widths = tuple(self._queues)
-        windows = plan(length, widths) if widths else spread(length, WIDEST)
+        windows = plan(length, tuple(self._queues))
         samples: Samples = np.empty(length * HOP_SAMPLES, np.float32)
         if not windows:
             self._finished.append((name, samples))
@@ -134,7 +127,7 @@ class Vocoder:
         for window in windows:
             piece = Piece(name, window, frames, condition, samples, unread)
             if window.width not in self._queues:
-                # The shortest utterances fit no width, and a processor has none: alone, in its own.
+                # The shortest utterances fit no width. They are computed alone, in their own.
                 recorder = Graphs(frames.device, enabled=False)
                 alone = WindowBatch(self._generator, 1, window.width, recorder)
                 self._computed.append(alone.compute([piece]))

@@ -8,10 +8,9 @@ true end. Nothing is ever padded.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement
 from typing import Final
 
 #: How far a sample sees, in frames to each side: 12.7 (measured on the published shapes).
@@ -48,25 +47,6 @@ def plan(frames: int, widths: Sequence[int]) -> list[Window]:
         keep_to = frames if end == frames else end - HALO_FRAMES
         windows.append(Window(start, width, kept, keep_to))
         kept = keep_to
-    return windows
-
-
-def spread(frames: int, widest: int) -> list[Window]:
-    """Return as few windows as `widest` allows, as equal as can be, where no shape need be fixed.
-
-    Less is computed twice than with `plan`. It depends on nothing but the utterance either.
-    """
-    if not frames:
-        return []
-    inner = frames - 2 * HALO_FRAMES
-    count = max(1, math.ceil(inner / (widest - 2 * HALO_FRAMES)))
-    cuts = [HALO_FRAMES + inner * place // count for place in range(1, count)]
-    kept = [0, *cuts, frames]
-    windows = []
-    for keep_from, keep_to in pairwise(kept):
-        start = max(0, keep_from - HALO_FRAMES)
-        end = min(frames, keep_to + HALO_FRAMES)
-        windows.append(Window(start, end - start, keep_from, keep_to))
     return windows
 
 

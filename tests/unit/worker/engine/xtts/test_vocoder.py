@@ -133,23 +133,6 @@ def test_windows_are_as_good_as_the_whole(checkpoint, speaker, layout):
     assert off_by(windowed, whole) < 1e-6
 
 
-@pytest.mark.parametrize("codes", [1, 3, 30, 150])
-def test_windows_of_no_fixed_width_are_those_of_coqui_alone_and_among_others(
-    checkpoint, coqui, speaker, codes, monkeypatch
-):
-    monkeypatch.setattr("worker.engine.xtts.vocoder.WIDEST", 100)
-    free = Vocoder(checkpoint.vocoder, widths=())
-    free.warm_up()
-    latents = latents_of(codes, codes)
-    utterances = [Utterance(latents_of(7, 60), speaker), Utterance(latents, speaker)]
-
-    (alone,) = free.vocode(utterances[1:])
-    _, among = free.vocode(utterances)
-
-    assert off_by(alone, coqui_samples(coqui, latents, speaker)) < 1e-5
-    assert torch.equal(alone, among)
-
-
 @settings(max_examples=8, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.xtts.windows import HALO_FRAMES, plan, spread
+from worker.engine.xtts.windows import HALO_FRAMES, plan
 
 utterances = st.integers(0, 4000)
 
@@ -68,21 +68,3 @@ def test_there_are_no_more_windows_than_needed(frames):
 
 def test_an_empty_utterance_has_no_windows():
     assert plan(0, [64]) == []
-    assert spread(0, 64) == []
-
-
-@given(frames=st.integers(1, 4000), widest=st.integers(2 * HALO_FRAMES + 1, 600))
-def test_windows_of_any_width_are_few_and_equal_and_keep_every_frame_once(frames, widest):
-    windows = spread(frames, widest)
-
-    kept = [frame for window in windows for frame in range(window.keep_from, window.keep_to)]
-    assert kept == list(range(frames))
-    for window in windows:
-        end = window.start + window.width
-        assert 0 <= window.start < end <= frames
-        assert window.width <= widest
-        assert window.start == 0 or window.keep_from - window.start == HALO_FRAMES
-        assert end == frames or end - window.keep_to == HALO_FRAMES
-    if frames <= widest:
-        assert len(windows) == 1
-    assert len(windows) <= len(plan(frames, [widest]))
