@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +29,12 @@ class Strangers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        # Of the thread that reads: whether it has kept what it reads now.
+        self._reading = threading.local()
 
     def keep(self, why: str, message: Any) -> None:
         """Keep what is known of a message, with the reason why it is not ours."""
+        self._reading.has_kept = True
         kept = json.dumps({"why": why, "message": message}, default=_readable)
         try:
             self._redis.lpush(STRANGERS_KEY, kept)
@@ -53,11 +57,14 @@ class Strangers:
 
         def guarded(**options: Any) -> Any:
             channel.qos.newest = None
+            self._reading.has_kept = False
             try:
                 return read(**options)
             except _UNREADABLE as error:
                 logger.debug("unreadable entry", exc_info=True)
-                self.keep(f"no Celery message: {error!r}", entry)
+                # Celery may fail over a message once more when it tells that nobody wants it.
+                if not self._reading.has_kept:
+                    self.keep(f"no Celery message: {error!r}", entry)
                 if channel.qos.newest is not None:
                     # It went wrong behind the delivery, and would be held for ever.
                     channel.qos.ack(channel.qos.newest)
