@@ -45,6 +45,8 @@ class JobRow:
     losses: int = 0
     chunks: int = 0
     chunks_done: int = 0
+    #: Chunks whose takes were there already.
+    reused: int = 0
     #: Seconds of audio computed so far.
     audio_s: float = 0.0
     key: str = ""
@@ -80,7 +82,7 @@ class JobRow:
         }
         texts = ("node", "reason", "detail", "key", "file", "sha256")
         counts = (
-            *("attempts", "losses", "chunks", "chunks_done", "retakes", "truncated"),
+            *("attempts", "losses", "chunks", "chunks_done", "reused", "retakes", "truncated"),
             *_SIZES,
         )
         seconds = ("audio_s", "duration_s", "trimmed_s")

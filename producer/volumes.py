@@ -12,6 +12,9 @@ from .errors import VolumeUnavailable
 #: scratch. `logs`: one file a process. `models`: checkpoints and voices.
 DIRECTORIES: Final = ("uploads", "processed", "temp", "logs", "models")
 
+#: Below `processed`: the takes of jobs of several chunks, for whoever asks for one again.
+TAKES: Final = ".takes"
+
 
 class Volumes:
     """Paths below one home directory. No string of a user ever becomes a path here."""
@@ -37,6 +40,12 @@ class Volumes:
         if not is_key(key):
             raise ValueError(f"{key!r} is no content key")
         return self.processed / key[:2] / key
+
+    def take(self, key: str) -> Path:
+        """Return the file of one take below `processed`, beside the entries."""
+        if not is_key(key):
+            raise ValueError(f"{key!r} is no content key")
+        return self.processed / TAKES / key[:2] / key
 
     def upload(self, key: str) -> Path:
         """Return the file below `uploads` whose content has this sha256."""

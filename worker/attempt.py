@@ -119,6 +119,7 @@ class Attempt:
             key=file.content_key,
             chunks=file.chunks,
             chunks_done=file.chunks,
+            reused=file.reused,
             audio_s=file.duration_s,
             duration_s=file.duration_s,
             samples=file.samples,

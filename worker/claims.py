@@ -6,12 +6,14 @@ is its holder's: the lease thread renews both at once, however long one chunk ta
 is known to be dead, or was silent for too long, loses both at once.
 
 A claim saves work, and it is a fence: who has lost it, or the message, publishes nothing.
+
+The takes of long jobs are claimed in the same way (`take_source.py`), many at a time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -31,30 +33,39 @@ FORGET_S: Final = 86400
 #: How often one who waits looks again.
 LOOK_S: Final = 0.05
 
-#: Takes a claim, or confirms it. It is refused to who has lost its own message, and while it
-#: is somebody's who has not. KEYS claim, leases, deliveries. ARGV claimant, tag, holder, seconds.
+#: Takes claims, or confirms them. One is refused to who has lost its own message, and while it
+#: is somebody's who has not. KEYS leases, deliveries, claims... ARGV claimant, tag, holder,
+#: seconds. Returns 1 for each claim that is the claimant's now, else 0.
 _TAKE: Final = (
     ALSO_WHEN_FULL
     + """
 local function holds(tag, holder)
-  return redis.call('HGET', KEYS[2], tag) == holder and redis.call('ZSCORE', KEYS[3], tag)
+  return redis.call('HGET', KEYS[1], tag) == holder and redis.call('ZSCORE', KEYS[2], tag)
 end
-if not holds(ARGV[2], ARGV[3]) then return 0 end
-local claimant = redis.call('GET', KEYS[1])
-if claimant and claimant ~= ARGV[1] then
+local function is_free(claim)
+  local claimant = redis.call('GET', claim)
+  if not claimant or claimant == ARGV[1] then return true end
   local tag, holder = string.match(claimant, '^(%S+) (%S+) ')
   -- An earlier attempt with our own message is over.
-  if tag and tag ~= ARGV[2] and holds(tag, holder) then return 0 end
+  return not tag or tag == ARGV[2] or not holds(tag, holder)
 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
-return 1
+local mine, taken = holds(ARGV[2], ARGV[3]), {}
+for i = 3, #KEYS do
+  taken[i - 2] = 0
+  if mine and is_free(KEYS[i]) then
+    redis.call('SET', KEYS[i], ARGV[1], 'EX', ARGV[4])
+    taken[i - 2] = 1
+  end
+end
+return taken
 """
 )
 
-#: Deletes the claim only if it is still ours.
+#: Deletes the claims that are still ours.
 _RELEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
+for _, claim in ipairs(KEYS) do
+  if redis.call('GET', claim) == ARGV[1] then redis.call('DEL', claim) end
+end
 """
 
 
@@ -82,9 +93,18 @@ class Claims:
 
     def take(self, key: str, claimant: Claimant) -> bool:
         """Claim `key`; False while somebody else holds it, or if the lease is lost."""
-        keys = [take_claim_key(key), LEASES_KEY, DELIVERIES_KEY]
-        args: list[str | int] = [str(claimant), claimant.tag, claimant.holder, FORGET_S]
-        return bool(self._take(keys=keys, args=args))
+        return self.take_some([key], claimant, FORGET_S)[0]
+
+    def take_some(self, keys: Sequence[str], claimant: Claimant, limit_s: int) -> list[bool]:
+        """Claim each of `keys` for `limit_s` at most, in one round trip; see `take`."""
+        claims = [LEASES_KEY, DELIVERIES_KEY, *map(take_claim_key, keys)]
+        args: list[str | int] = [str(claimant), claimant.tag, claimant.holder, limit_s]
+        return [bool(taken) for taken in self._take(keys=claims, args=args)]
+
+    def release(self, keys: Sequence[str], claimant: Claimant) -> None:
+        """Let go of those of `keys` that are the claimant's."""
+        if keys:
+            self._release(keys=list(map(take_claim_key, keys)), args=[str(claimant)])
 
     def confirm(self, key: str, claimant: Claimant) -> None:
         """Go on only if what is to be published is still this attempt's; else `ClaimLost`."""
@@ -115,7 +135,7 @@ class Claims:
             yield
         finally:
             if mine:
-                self._release(keys=[take_claim_key(key)], args=[str(claimant)])
+                self.release([key], claimant)
 
 
 class NoClaims:

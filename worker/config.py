@@ -124,6 +124,13 @@ class WorkerSettings(ProducerSettings):
         description="Hours that a file of `processed` stays after a job has used it, whatever the "
         "budget.",
     )
+    takes_budget_bytes: int = Field(
+        default=20_000_000_000,
+        ge=0,
+        description="Bytes of takes of long jobs that are kept, so that an edited text or a job "
+        "whose worker died is not spoken again as a whole; an hour of audio at 24 kHz has 346 MB. "
+        "The least recently used go first. 0 keeps none.",
+    )
     uploads_keep_days: float = Field(
         default=30.0,
         ge=1,

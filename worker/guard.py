@@ -81,12 +81,16 @@ class Guard:
 
     def submit(self, request: ChunkRequest) -> Future[Judged]:
         """Ask for a chunk. The future ends as the engine's does; a doubtful take is no error."""
-        speed = request.speed
-        band = band_of(request.text, request.language, speed) if self._guarded else None
-        trial = _Trial(request, band)
+        trial = _Trial(request, self.band(request))
         trial.verdict.set_running_or_notify_cancel()
         self._try(trial)
         return trial.verdict
+
+    def band(self, request: ChunkRequest) -> Band | None:
+        """Return the lengths that are in order for a chunk; None if every one is."""
+        if not self._guarded:
+            return None
+        return band_of(request.text, request.language, request.speed)
 
     def cancel(self, request_id: str) -> None:
         """Take a chunk out of the engine, and never ask for it again."""

@@ -21,6 +21,7 @@ from .config import WorkerSettings
 from .eviction import PART, EntryShelf, Leavings, UploadShelf
 from .log_files import LogFiles
 from .store import STAGING, STALE_H
+from .take_shelf import TakeShelf
 from .tidiness import Thing, over_budget, unused
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _ROWS: Final = 500
 class Removal:
     """One thing that goes, or would go."""
 
-    #: What it is: `staging`, `temp`, `part`, `processed`, `upload`, `log` or `row`.
+    #: What it is: `staging`, `temp`, `part`, `processed`, `take`, `upload`, `log` or `row`.
     kind: str
     name: str
     size_bytes: int
@@ -82,6 +83,10 @@ class Housekeeper:
         yield _Chore("upload", lambda: self._unused_uploads(uploads, now_s), uploads.remove)
         if self._settings.processed_budget_bytes is not None:
             yield self._budget_chore(self._settings.processed_budget_bytes, now_s, dry_run=dry_run)
+        takes, takes_bytes = TakeShelf(self._volumes), self._settings.takes_budget_bytes
+        yield _Chore(
+            "take", lambda: over_budget(takes.things(), takes_bytes, 0, now_s), takes.remove
+        )
         yield from self._log_chores()
 
     def _budget_chore(self, budget_bytes: int, now_s: float, *, dry_run: bool) -> _Chore:

@@ -73,6 +73,8 @@ class Facts(BaseModel):
     job: dict[str, JsonValue]
     #: Into how many pieces the text was cut.
     chunks: int = 1
+    #: How many of them were there already, spoken for another job or before its worker died.
+    reused: int = 0
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
     guarding: Guarding = Guarding()

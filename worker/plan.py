@@ -6,9 +6,9 @@ conversion.py     a recording: pieces that are converted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from producer.job import RvcSettings
@@ -26,6 +26,8 @@ class Script:
     chunks: Iterator[ChunkRequest]
     #: How many there are.
     count: int
+    #: Content keys of their takes by the chunks' ids, where another job may want the same.
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

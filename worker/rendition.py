@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from producer.job import AnyJob
@@ -16,9 +17,11 @@ from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .manifest import Doubt, Facts, Guarding
-from .plan import Plan
+from .plan import Plan, Script
+from .shared_takes import SharedTakes
 from .speech import parts_of
 from .store import Entry
+from .take_source import OwnTakes, TakeSource
 
 if TYPE_CHECKING:
     from .attempt import Attempt
@@ -43,9 +46,9 @@ def render(
         plan.opened(station.volumes) as script,
         station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
     ):
-        guard = Guard(station.engine, guarded=offer.guarded and plan.is_spoken)
+        source = _source(station, attempt, script, guarded=offer.guarded and plan.is_spoken)
         ahead = AHEAD_BATCHES * offer.slots
-        rendition = Rendition(guard, script.chunks, script.count, ahead)
+        rendition = Rendition(source, script.chunks, script.count, ahead)
         settle()
         attempt.when_cancelled(rendition.cancel)
         for judged in rendition.takes():
@@ -63,11 +66,20 @@ def render(
                 created_at=time.time(),
                 job=job.model_dump(mode="json"),
                 chunks=heard.chunks,
+                reused=source.found,
                 timings_s={"waited": heard.waited_s, "computed": heard.computed_s},
                 guarding=heard.guarding(),
                 conversion=None if plan.target is None else {**plan.target.facts()},
             )
         )
+
+
+def _source(station: Station, attempt: Attempt, script: Script, *, guarded: bool) -> TakeSource:
+    """Return where the takes come from; nothing is shared by a job of one chunk."""
+    guard = Guard(station.engine, guarded=guarded)
+    if station.sharing is None or not script.keys:
+        return OwnTakes(guard)
+    return SharedTakes(guard, station.sharing, attempt.claimant, script.keys)
 
 
 @dataclass(slots=True)
@@ -119,10 +131,10 @@ class Rendition:
     """
 
     def __init__(
-        self, guard: Guard, chunks: Iterable[ChunkRequest], count: int, ahead: int
+        self, source: TakeSource, chunks: Iterable[ChunkRequest], count: int, ahead: int
     ) -> None:
         """`chunks` are `count`, taken when there is room for one more of the `ahead`."""
-        self._guard = guard
+        self._source = source
         #: How many there are; one more whenever one turns out to be too long for the model.
         self.chunks = count
         self._left = iter(chunks)
@@ -137,16 +149,19 @@ class Rendition:
         try:
             while self._ahead:
                 request, verdict = self._ahead[0]
+                self._source.settle(request)
                 if isinstance(verdict.exception(), ChunkTooLong) and self._cut(request):
                     continue
                 judged = verdict.result()
                 with self._lock:
                     self._ahead.popleft()
+                self._source.keep(request, judged)
                 self._ask()
                 yield judged
         finally:
             # After a failure the rest is of no use to anybody.
             self._withdraw()
+            self._source.close()
 
     def cancel(self) -> None:
         """Take every chunk out of the engine; `takes` ends with `TakeCancelled`."""
@@ -155,14 +170,15 @@ class Rendition:
         self._withdraw()
 
     def _ask(self) -> None:
-        while len(self._ahead) < self._ahead_limit:
-            request = next(self._left, None)
-            with self._lock:
-                if self._cancelled:
-                    raise TakeCancelled("the job was cancelled")
-                if request is None:
-                    return
-                self._ahead.append((request, self._guard.submit(request)))
+        # What was cut took more room than it was given.
+        room = max(0, self._ahead_limit - len(self._ahead))
+        wanted = list(islice(self._left, room))
+        known = self._source.look(wanted)
+        with self._lock:
+            if self._cancelled:
+                raise TakeCancelled("the job was cancelled")
+            for request, verdict in zip(wanted, known, strict=True):
+                self._ahead.append((request, verdict or self._source.submit(request)))
 
     def _cut(self, request: ChunkRequest) -> bool:
         """Put the parts of the next chunk in its place; False if it has none."""
@@ -173,7 +189,7 @@ class Rendition:
             if self._cancelled:
                 raise TakeCancelled("the job was cancelled")
             self._ahead.popleft()
-            asked = [(part, self._guard.submit(part)) for part in parts]
+            asked = [(part, self._source.submit(part)) for part in parts]
             self._ahead.extendleft(reversed(asked))
         self.chunks += len(parts) - 1
         return True
@@ -182,4 +198,4 @@ class Rendition:
         with self._lock:
             pending = [request.id for request, future in self._ahead if not future.done()]
         for request_id in pending:
-            self._guard.cancel(request_id)
+            self._source.cancel(request_id)

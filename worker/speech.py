@@ -26,6 +26,8 @@ class SpeechPlan:
 
     key: str
     chunks: tuple[ChunkRequest, ...]
+    #: Content keys of the takes, in order.
+    takes: tuple[str, ...]
     sample_rate_hz: int
     target: Target | None = None
 
@@ -37,7 +39,10 @@ class SpeechPlan:
     @contextmanager
     def opened(self, volumes: Volumes) -> Iterator[Script]:
         """See `Plan`."""
-        yield Script(iter(self.chunks), len(self.chunks))
+        # The take of a single chunk is the file itself: it is shared as such.
+        shared = self.chunks if len(self.chunks) > 1 else ()
+        keys = {chunk.id: key for chunk, key in zip(shared, self.takes, strict=False)}
+        yield Script(iter(self.chunks), len(self.chunks), keys)
 
 
 def plan_speech(attempt_id: str, job: SpeechJob, offer: ModelOffer) -> SpeechPlan:
@@ -75,6 +80,7 @@ def plan_speech(attempt_id: str, job: SpeechJob, offer: ModelOffer) -> SpeechPla
     return SpeechPlan(
         key=content_key(takes=takes, output=job.output.model_dump()),
         chunks=chunks,
+        takes=tuple(takes),
         sample_rate_hz=target.voice.sample_rate_hz if target else offer.sample_rate_hz,
         target=target,
     )

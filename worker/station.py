@@ -37,9 +37,11 @@ from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
 from .reconciler import Reconciler
 from .scratch import sweep
+from .shared_takes import Sharing
 from .solitude import Solitude
 from .store import Store
 from .strangers import Strangers
+from .take_shelf import TakeShelf
 from .tally import Tally
 from .telling import Telling
 from .tempo import Tempo
@@ -77,6 +79,7 @@ class Station:
         self.durability = GroupCommit(sync_of(self.volumes.processed))
         self.store: Store | NullStore = NullStore()
         self.claims: Claims | NoClaims = NoClaims()
+        self.sharing = self._sharing()
         if settings.store == "volume":
             self.store = Store(self.volumes, self.durability)
             self.claims = Claims(self.broker.redis)
@@ -183,6 +186,12 @@ class Station:
         self.durability.close()
         self.broker.close()
         self._lease_broker.close()
+
+    def _sharing(self) -> Sharing | None:
+        """Return what long jobs share their takes by, if there is to be such a thing."""
+        if self.settings.store != "volume" or not self.settings.takes_budget_bytes:
+            return None
+        return Sharing(TakeShelf(self.volumes), Claims(self.broker.redis))
 
     def _abandon(self) -> None:
         """Hand back the jobs whose tasks have not ended: they were not lost, and are no poison."""

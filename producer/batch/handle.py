@@ -172,6 +172,8 @@ def result_line(item: ItemRow, locate: Any = Path) -> dict[str, Any]:
         "detail": row.detail or None,
         "attempts": row.attempts,
         "retakes": row.retakes,
+        "chunks": row.chunks or None,
+        "reused": row.reused,
         "ended_at_s": row.times.get(row.state) if row.state.is_final else None,
     }
 

@@ -109,6 +109,20 @@ def test_processed_is_kept_below_its_budget_and_new_files_are_spared(volumes, ho
     assert entries[0.1].exists()
 
 
+def test_takes_are_kept_below_their_budget(volumes, home, client):
+    keys = {days: content_key(take=days) for days in (9, 5, 3)}
+    for days, key in keys.items():
+        aged(volumes.take(key), days, b"t" * 100)
+
+    def swept(budget_bytes: int) -> list[str]:
+        takes = housekeeper(home, client, takes_budget_bytes=budget_bytes)
+        return [gone.name for gone in takes.sweep()]
+
+    assert swept(300) == []
+    assert swept(150) == [keys[9], keys[5]]
+    assert swept(0) == [keys[3]]
+
+
 def test_what_a_batch_has_stays_until_the_batch_has_ended_and_a_while_longer(
     volumes, home, client, farm
 ):

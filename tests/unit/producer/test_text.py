@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import statistics
 import unicodedata
 
 import pytest
@@ -103,3 +105,23 @@ def test_pieces_without_a_word_are_dropped():
 )
 def test_a_shown_text_is_one_short_line(text, shown):
     assert shorten(text) == shown
+
+
+def test_an_edit_in_a_long_text_changes_few_chunks():
+    chance = random.Random(7)
+
+    def sentence() -> str:
+        words = ("word" * chance.randint(1, 2) for _ in range(chance.randint(3, 30)))
+        return f"{chance.random()} {' '.join(words)}."
+
+    text = [sentence() for _ in range(300)]
+    before = {chunk.strip() for chunk in split(" ".join(text), 250)}
+    changed = []
+    for place in range(0, 300, 3):
+        edited = [*text[:place], sentence(), *text[place + 1 :]]
+        after = [chunk.strip() for chunk in split(" ".join(edited), 250)]
+        changed.append(sum(chunk not in before for chunk in after))
+
+    assert len(before) > 100
+    assert statistics.median(changed) <= 4
+    assert max(changed) <= 25

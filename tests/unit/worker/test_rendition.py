@@ -17,6 +17,7 @@ from worker.engine.fake import FakeModel, FakeOptions, tones
 from worker.engine.request import ChunkRequest, Take
 from worker.guard import Guard
 from worker.rendition import Rendition
+from worker.take_source import OwnTakes
 
 
 class HandEngine:
@@ -64,7 +65,7 @@ def read(rendition: Rendition, engine: HandEngine, order: random.Random) -> list
 @given(n=st.integers(1, 30), ahead=st.integers(1, 8), seed=st.integers(0, 1000))
 def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, ahead, seed):
     engine = HandEngine()
-    rendition = Rendition(Guard(engine, guarded=False), chunks(n), n, ahead)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(n), n, ahead)
 
     heard = read(rendition, engine, random.Random(seed))
 
@@ -74,7 +75,7 @@ def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, 
 
 def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
     engine = HandEngine()
-    takes = Rendition(Guard(engine, guarded=False), chunks(4), 4, ahead=3).takes()
+    takes = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(4), 4, ahead=3).takes()
     engine.finish("0")
     engine.futures["1"].set_exception(ChunkFailed("no"))
 
@@ -88,7 +89,7 @@ def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
 
 def test_cancelling_takes_every_chunk_out_of_the_engine():
     engine = HandEngine()
-    rendition = Rendition(Guard(engine, guarded=False), chunks(5), 5, ahead=3)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(5), 5, ahead=3)
     takes = rendition.takes()
 
     rendition.cancel()
@@ -100,7 +101,7 @@ def test_cancelling_takes_every_chunk_out_of_the_engine():
 
 def test_nothing_more_is_asked_of_the_engine_after_a_cancel():
     engine = HandEngine()
-    rendition = Rendition(Guard(engine, guarded=False), chunks(5), 5, ahead=2)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(5), 5, ahead=2)
     takes = rendition.takes()
     engine.finish("0")
 
@@ -118,7 +119,7 @@ def test_a_chunk_that_is_too_long_is_spoken_in_parts_and_in_order():
     texts = ["Hello there.", "One is here. Two is there, and three.", "Goodbye."]
     wanted = ["Hello there.", "One is here.", "Two is", "there,", "and three.", "Goodbye."]
     requests = [ChunkRequest(str(n), text, "en", "default", 0) for n, text in enumerate(texts)]
-    rendition = Rendition(Guard(engine, guarded=False), requests, 3, ahead=2)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), requests, 3, ahead=2)
 
     lengths = [len(judged.take.samples) for judged in rendition.takes()]
 
@@ -131,7 +132,7 @@ def test_a_chunk_that_is_too_long_is_spoken_in_parts_and_in_order():
 def test_a_chunk_that_cannot_be_cut_fails():
     engine = HandEngine()
     letter = [replace(chunks(1)[0], text="a")]
-    rendition = Rendition(Guard(engine, guarded=False), letter, 1, ahead=2)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), letter, 1, ahead=2)
     engine.futures["0"].set_exception(ChunkTooLong("one letter is too much"))
 
     with pytest.raises(ChunkTooLong):
@@ -140,7 +141,7 @@ def test_a_chunk_that_cannot_be_cut_fails():
 
 def test_nothing_is_cut_after_a_cancel():
     engine = HandEngine()
-    rendition = Rendition(Guard(engine, guarded=False), chunks(1), 1, ahead=2)
+    rendition = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(1), 1, ahead=2)
     engine.futures["0"].set_exception(ChunkTooLong("too much"))
     rendition.cancel()
 

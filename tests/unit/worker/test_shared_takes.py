@@ -1,0 +1,218 @@
+"""Takes that jobs share: computed by one of them, waited for by the others, and not for ever."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from producer.content_key import content_key
+from worker.claims import Claimant
+from worker.engine.errors import TakeCancelled
+from worker.engine.request import ChunkRequest, Take
+from worker.guard import Guard
+from worker.rendition import Rendition
+from worker.shared_takes import LOOK_S, SharedTakes, Sharing
+
+#: Looks until the time limit is over.
+LOOKS = 4
+
+
+class Engine:
+    """Computes everything at once, and notes what."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def submit(self, request: ChunkRequest) -> Future[Take]:
+        self.asked.append(request.text)
+        future: Future[Take] = Future()
+        future.set_result(take_of(request.text))
+        return future
+
+    def cancel(self, request_id: str) -> None:
+        pass
+
+
+class Shelf:
+    """Takes in memory."""
+
+    def __init__(self) -> None:
+        self.takes: dict[str, Take] = {}
+        self.kept: list[str] = []
+
+    def has(self, key: str) -> bool:
+        return key in self.takes
+
+    def find(self, key: str) -> Take | None:
+        return self.takes.get(key)
+
+    def keep(self, key: str, take: Take) -> None:
+        self.kept.append(key)
+        self.takes[key] = take
+
+
+class Claims:
+    """Claims in memory, by key; who holds one is a text."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self.trips = 0
+
+    def take_some(self, keys, claimant: Claimant, limit_s: float) -> list[bool]:
+        self.trips += 1
+        return [self.held.setdefault(key, str(claimant)) == str(claimant) for key in keys]
+
+    def release(self, keys, claimant: Claimant) -> None:
+        for key in keys:
+            if self.held.get(key) == str(claimant):
+                del self.held[key]
+
+
+class Place:
+    """A farm of one engine, where something happens whenever a job waits."""
+
+    def __init__(self) -> None:
+        self.engine, self.shelf, self.claims = Engine(), Shelf(), Claims()
+        self.on_wait = lambda: None
+        self.waits = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.waits += 1
+        self.on_wait()
+
+    def source(self, texts: str, name: str = "me") -> SharedTakes:
+        sharing = Sharing(self.shelf, self.claims, LOOKS * LOOK_S, self.sleep)
+        keys = {chunk.id: key_of(chunk.text) for chunk in chunks_of(texts)}
+        claimant = Claimant(name, "w", name)
+        return SharedTakes(Guard(self.engine, guarded=False), sharing, claimant, keys)
+
+    def rendition(self, texts: str, ahead: int = 3) -> Rendition:
+        self.latest = self.source(texts)
+        return Rendition(self.latest, chunks_of(texts), len(texts), ahead)
+
+    def render(self, texts: str, ahead: int = 3) -> str:
+        return "".join(
+            chr(int(judged.take.samples[0])) for judged in self.rendition(texts, ahead).takes()
+        )
+
+    def claim(self, texts: str, holder: str = "another") -> None:
+        self.claims.held |= {key_of(text): holder for text in texts}
+
+    def put(self, texts: str) -> None:
+        self.shelf.takes |= {key_of(text): take_of(text) for text in texts}
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def take_of(text: str) -> Take:
+    return Take(np.full(1, float(ord(text)), np.float32), 24000)
+
+
+def key_of(text: str) -> str:
+    return content_key(text=text)
+
+
+def chunks_of(texts: str) -> list[ChunkRequest]:
+    return [ChunkRequest(f"job.{n}", text, "en", "default", 0) for n, text in enumerate(texts)]
+
+
+def test_what_is_not_there_is_computed_kept_and_let_go_of(place):
+    assert place.render("abcde") == "abcde"
+
+    assert place.engine.asked == list("abcde")
+    assert place.shelf.kept == [key_of(text) for text in "abcde"]
+    assert place.claims.held == {}
+    assert place.latest.found == 0
+
+
+def test_what_is_there_is_neither_computed_nor_claimed_nor_kept_again(place):
+    place.put("abcde")
+
+    assert place.render("abcde") == "abcde"
+
+    assert place.engine.asked == place.shelf.kept == []
+    assert place.claims.trips == 0
+    assert place.latest.found == 5
+
+
+def test_of_an_edited_text_only_what_is_new_is_computed(place):
+    place.put("abcde")
+
+    assert place.render("abXde", ahead=2) == "abXde"
+
+    assert place.engine.asked == ["X"]
+
+
+def test_the_first_claims_are_one_round_trip(place):
+    place.rendition("abcdefgh", ahead=6)
+
+    assert place.claims.trips == 1
+
+
+def test_a_take_of_another_job_is_waited_for_outside_of_the_engine(place):
+    place.claim("ab")
+    place.on_wait = lambda: place.put("ab") if place.waits == 2 else None
+
+    assert place.render("abc") == "abc"
+
+    assert place.engine.asked == ["c"]
+    assert place.waits == 2
+    assert place.shelf.kept == [key_of("c")]
+
+
+def test_when_the_other_is_gone_all_of_its_takes_are_computed_at_once(place):
+    place.claim("abc")
+    place.on_wait = place.claims.held.clear
+
+    assert place.render("abcd", ahead=4) == "abcd"
+
+    assert place.engine.asked == ["d", "a", "b", "c"]
+    assert place.waits == 1
+    assert set(place.shelf.kept) == {key_of(text) for text in "abcd"}
+
+
+def test_after_the_time_limit_a_take_is_computed_though_it_is_claimed(place):
+    place.claim("a")
+
+    assert place.render("ab") == "ab"
+
+    assert "a" in place.engine.asked
+    assert LOOKS <= place.waits <= LOOKS + 1
+    assert place.claims.held == {key_of("a"): "another"}
+
+
+def test_a_broken_take_is_computed_again(place):
+    place.put("a")
+    place.shelf.find = lambda key: None
+
+    assert place.render("ab") == "ab"
+
+    assert sorted(place.engine.asked) == ["a", "b"]
+    assert key_of("a") in place.shelf.kept
+
+
+def test_who_is_cancelled_waits_no_longer(place):
+    place.claim("a")
+    rendition = place.rendition("ab")
+    place.on_wait = rendition.cancel
+
+    with pytest.raises(TakeCancelled):
+        list(rendition.takes())
+
+    assert place.waits == 1
+    assert place.claims.held == {key_of("a"): "another"}
+
+
+def test_what_fails_lets_go_of_its_claims(place):
+    rendition = place.rendition("ab")
+    rendition.cancel()
+
+    with pytest.raises(TakeCancelled):
+        list(rendition.takes())
+
+    assert place.claims.held == {}

@@ -1,0 +1,85 @@
+"""The take shelf: what was kept comes back to the bit, or not at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from producer.content_key import content_key
+from producer.volumes import Volumes
+from worker.engine.request import Take
+from worker.take_shelf import TakeShelf
+
+KEY, OTHER = content_key(n=1), content_key(n=2)
+
+
+@pytest.fixture
+def volumes(tmp_path) -> Volumes:
+    volumes = Volumes(tmp_path)
+    volumes.make()
+    return volumes
+
+
+@pytest.fixture
+def shelf(volumes) -> TakeShelf:
+    return TakeShelf(volumes)
+
+
+@pytest.fixture
+def take() -> Take:
+    samples = np.random.default_rng(1).normal(0, 1, 500).astype(np.float32)
+    return Take(samples, 24000, waited_s=1.0, computed_s=2.0, trimmed_s=0.5, truncated=True)
+
+
+def test_a_take_comes_back_as_it_was_and_costs_no_time_again(shelf, take):
+    shelf.keep(KEY, take)
+
+    found = shelf.find(KEY)
+
+    assert shelf.has(KEY)
+    assert found.samples.tobytes() == take.samples.tobytes()
+    assert (found.sample_rate_hz, found.trimmed_s, found.truncated) == (24000, 0.5, True)
+    assert (found.waited_s, found.computed_s) == (0.0, 0.0)
+
+
+def test_what_is_not_there_is_not_found(shelf):
+    assert not shelf.has(KEY)
+    assert shelf.find(KEY) is None
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda c: c[:-1], lambda c: b"", lambda c: b"{}\n", lambda c: c + c]
+)
+def test_a_broken_take_is_not_found_and_is_kept_again(shelf, volumes, take, harm):
+    shelf.keep(KEY, take)
+    file = volumes.take(KEY)
+    file.write_bytes(harm(file.read_bytes()))
+
+    assert shelf.find(KEY) is None
+    shelf.keep(KEY, take)
+    assert shelf.find(KEY) is not None
+
+
+def test_a_volume_that_takes_nothing_stops_nobody(shelf, volumes, take):
+    volumes.processed.rmdir()
+
+    shelf.keep(KEY, take)
+
+    assert shelf.find(KEY) is None
+    assert not volumes.processed.exists()
+
+
+def test_the_shelf_tells_its_takes_and_what_dead_workers_left_and_removes_both(
+    shelf, volumes, take
+):
+    shelf.keep(KEY, take)
+    left = volumes.take(OTHER).with_name(f"{OTHER}.0123.part")
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+
+    things = {thing.name: thing for thing in shelf.things()}
+
+    assert set(things) == {KEY, left.name}
+    assert [shelf.remove(thing) for thing in things.values()] == [True, True]
+    assert [shelf.remove(thing) for thing in things.values()] == [False, False]
+    assert list(shelf.things()) == []

@@ -1,0 +1,116 @@
+"""The take shelf: the audio of single chunks, by content key, for whoever asks for one again.
+
+    processed/.takes/<first two of key>/<key>    a line of JSON, then float32 samples
+
+A take is kept exactly as the engine gave it, so a file is the same to the bit whether its takes
+were computed or found. Nothing here is durable, nor has to be: each take proves itself by its hash,
+and one that is missing or broken is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from celery.utils.log import get_logger
+
+from producer.content_key import is_key
+from producer.volumes import TAKES, Volumes
+
+from .engine.request import Take
+from .tidiness import Thing
+
+logger = get_logger(__name__)
+
+#: Ends the name of a take on its way in.
+_PART: Final = ".part"
+
+
+class TakeShelf:
+    """The takes on the volume. Thread-safe, and safe beside other workers."""
+
+    def __init__(self, volumes: Volumes) -> None:
+        self._volumes = volumes
+
+    def has(self, key: str) -> bool:
+        """Return whether there is a take of `key`, whole or not."""
+        return self._volumes.take(key).exists()
+
+    def find(self, key: str) -> Take | None:
+        """Return the take of `key`; None if there is none that is whole."""
+        file = self._volumes.take(key)
+        try:
+            content = file.read_bytes()
+            # Its time is that of its last use, for the housekeeping.
+            os.utime(file)
+        except OSError:
+            return None
+        return _decoded(content)
+
+    def keep(self, key: str, take: Take) -> None:
+        """Keep a take. A volume that does not want it costs nothing but the next computation."""
+        file = self._volumes.take(key)
+        part = file.with_name(f"{key}.{uuid.uuid4().hex}{_PART}")
+        try:
+            # `processed` itself is never made here: see `Store.stage`.
+            for directory in (file.parent.parent, file.parent):
+                directory.mkdir(exist_ok=True)
+            part.write_bytes(_encoded(take))
+            part.replace(file)
+        except OSError as error:
+            logger.warning("the take %s is not kept: %s", key[:12], error.strerror)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def things(self) -> Iterator[Thing]:
+        """Yield all takes, and what dead workers left of some."""
+        for file in (self._volumes.processed / TAKES).glob("??/*"):
+            with suppress(FileNotFoundError):
+                facts = file.stat()
+                yield Thing(file.name, facts.st_size, facts.st_mtime)
+
+    def remove(self, thing: Thing) -> bool:
+        """Remove a take; False if it is gone. Who is reading it has it open."""
+        key, _, rest = thing.name.partition(".")
+        if not is_key(key):
+            return False
+        file = self._volumes.take(key)
+        try:
+            _beside(file, rest).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _beside(file: Path, rest: str) -> Path:
+    return file.with_name(f"{file.name}.{rest}") if rest else file
+
+
+def _encoded(take: Take) -> bytes:
+    samples = np.ascontiguousarray(take.samples, dtype="<f4").tobytes()
+    facts = {
+        "sha256": hashlib.sha256(samples).hexdigest(),
+        "sample_rate_hz": take.sample_rate_hz,
+        "trimmed_s": take.trimmed_s,
+        "truncated": take.truncated,
+    }
+    return json.dumps(facts).encode() + b"\n" + samples
+
+
+def _decoded(content: bytes) -> Take | None:
+    """Read a take; None if it is not what was kept."""
+    head, _, samples = content.partition(b"\n")
+    try:
+        facts = json.loads(head)
+        if hashlib.sha256(samples).hexdigest() != facts.pop("sha256"):
+            return None
+        return Take(np.frombuffer(samples, "<f4").astype(np.float32, copy=False), **facts)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
