@@ -25,12 +25,13 @@ from worker.engine.rvc.synthesizer import Synthesizer
 from worker.engine.rvc.voice_file import read_voice
 from worker.engine.rvc.weights import prepare
 
+from .librosa_standin import stand_in
 from .rvc_floor import seconds
 from .rvc_networks import TRUE_SHAPES, Shapes, index_of
 from .rvc_scene import Scene, utterance_of, wave_of
 
 #: What the peer cannot be measured without, and what it imports and does not call here.
-_NEEDED = ("rvc_python", "transformers", "faiss", "librosa", "scipy")
+_NEEDED = ("rvc_python", "transformers", "faiss", "scipy")
 _NOT_CALLED = ("parselmouth", "pyworld")
 
 #: Recordings of each length.
@@ -132,6 +133,8 @@ def beside(
     if lacking:
         print(f"   left out: this machine has no {', '.join(lacking)}")
         return True
+    if stand_in():
+        print("   librosa cannot be imported here: its bands and loudness are numpy's, the same")
     with tempfile.TemporaryDirectory() as name, torch.no_grad():
         peer = Peer(device, shapes, Path(name), half=False)
         apart = _apart(peer, shapes)

@@ -4,8 +4,9 @@
     python -m tests.bench.rvc_stages --only proof peer
     python -m tests.bench.rvc_stages --device cpu --tiny    # that it runs
 
-Random weights; `rmvpe`, an index rate of 0.75, an index of 100,000 vectors, 8 voices mixed. The
-proof needs torch and numpy alone; the peer its wheel (see tests/oracles.txt) and what that imports.
+A section that fails stops no other. Random weights; `rmvpe`, an index rate of 0.75, an index of
+100,000 vectors, 8 voices mixed. The proof needs torch and numpy alone; the peer its wheel (see
+tests/oracles.txt) and what that imports.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import torch
 
 from worker.engine.full_precision import keep_float32_exact
 
-from . import rvc_peer, rvc_proofs, rvc_speeds
+from . import rvc_peer, rvc_profile, rvc_proofs, rvc_speeds
 from .rvc_networks import TINY_SHAPES, TRUE_SHAPES
+from .sections import Sections
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-SECTIONS = ("proof", "half", "peer", "speed", "shapes")
+SECTIONS = ("proof", "half", "peer", "speed", "shapes", "kernels")
 
 
 def main() -> int:
@@ -36,6 +38,7 @@ def main() -> int:
     parser.add_argument("--batches", type=int, nargs="+", default=None)
     parser.add_argument("--seconds", type=float, nargs="+", default=None)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--limit", type=float, default=500, help="s after which none is begun")
     given = parser.parse_args()
     device = torch.device(given.device)
     precision = given.precision or ("fp16" if device.type == "cuda" else "fp32")
@@ -46,18 +49,21 @@ def main() -> int:
     keep_float32_exact()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{name}, torch {torch.__version__}, {precision}")
-    sections: dict[str, Callable[[], bool]] = {
+    works: dict[str, Callable[[], bool]] = {
         "proof": lambda: rvc_proofs.batch_is_alone(device, shapes),
         "half": lambda: rvc_proofs.half_is_near(device, shapes),
         "peer": lambda: rvc_peer.beside(device, dtype, shapes, lengths_s),
         "speed": lambda: rvc_speeds.stages(device, dtype, shapes, given.voices, batches, lengths_s),
         "shapes": lambda: rvc_speeds.decoder_shapes(device, dtype, shapes, tiny=given.tiny),
+        "kernels": lambda: rvc_profile.kernels(
+            device, dtype, shapes, given.voices, batches[-1], lengths_s
+        ),
     }
-    good = True
+    sections = Sections(given.limit)
     for section in given.only:
-        print(f"{section}:", flush=True)
-        good = sections[section]() and good
-    return 0 if good else 1
+        sections.run(section, works[section])
+    sections.show()
+    return 1 if sections.failed else 0
 
 
 if __name__ == "__main__":
