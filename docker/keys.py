@@ -4,9 +4,10 @@
     redis/health            the monitor's password, for the server's own health check
     worker/broker_url       producer/broker_url       monitor/broker_url
     monitor/flower          user and password of Flower
+    grafana/password        of Grafana's user `farm`
 
-Each container gets its own role's directory. `users.acl` is written last: where it is, all is
-there, and nothing is made anew.
+Each container gets its own role's directory. `users.acl` is written last: where it is, all of the
+broker is there, and nothing is made anew. Grafana's is on its own, as older farms have none.
 """
 
 from __future__ import annotations
@@ -46,7 +47,21 @@ def write(path: Path, text: str, mode: int) -> None:
 
 
 def make(directory: Path) -> bool:
-    """Make all files; False if they were there."""
+    """Make all files that are missing; False if none is."""
+    return any([make_users(directory), make_grafana(directory)])
+
+
+def make_grafana(directory: Path) -> bool:
+    """Make Grafana's password; False if it was there."""
+    password = directory / "grafana" / "password"
+    if password.exists():
+        return False
+    write(password, secrets.token_urlsafe(16), SHARED)
+    return True
+
+
+def make_users(directory: Path) -> bool:
+    """Make what belongs to the broker and Flower; False if it was there."""
     users = directory / "redis" / "users.acl"
     if users.exists():
         return False

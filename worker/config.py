@@ -103,8 +103,13 @@ class WorkerSettings(ProducerSettings):
         default=None,
         ge=0,
         le=65535,
-        description="Port of 127.0.0.1 for `/livez`, `/readyz` and `/metrics`; 0 is any that is "
-        "free, unset is none.",
+        description="Port for `/livez`, `/readyz` and `/metrics`; 0 is any that is free, unset is "
+        "none.",
+    )
+    http_host: Literal["127.0.0.1", "0.0.0.0"] = Field(  # noqa: S104
+        default="127.0.0.1",
+        description="Who reaches that port: this machine (`127.0.0.1`), or every network of it "
+        "(`0.0.0.0`), as a container needs for probes and Prometheus. It has no password.",
     )
     gc_s: float = Field(
         default=3600.0,

@@ -1,4 +1,4 @@
-"""The worker's door for probes: `/livez`, `/readyz` and `/metrics` on 127.0.0.1.
+"""The worker's door for probes: `/livez`, `/readyz` and `/metrics`.
 
 It answers from a thread of its own, so it still does when the event loop does not.
 """
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-#: Nobody outside this machine, and no other container, is answered.
+#: Nobody outside this machine, and no other container, is answered, unless it is wished.
 LOOPBACK: Final = "127.0.0.1"
 
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -32,9 +32,9 @@ def told(well: bool, facts: object) -> Answer:
 class HttpDoor:
     """Answers GET requests by path. Raises `OSError` if the port is taken."""
 
-    def __init__(self, port: int, pages: Mapping[str, Page]) -> None:
+    def __init__(self, port: int, pages: Mapping[str, Page], host: str = LOOPBACK) -> None:
         """`port` 0 is any that is free."""
-        self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(pages))
+        self._server = ThreadingHTTPServer((host, port), _handler(pages))
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()

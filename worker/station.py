@@ -207,7 +207,7 @@ class Station:
         if self.settings.http_port is None:
             return
         try:
-            self._telling = Telling(self, self.settings.http_port)
+            self._telling = Telling(self, self.settings.http_port, self.settings.http_host)
         except OSError as error:
             # Jobs matter more than probes, and whoever probes finds out.
             logger.error("VOICEFARM_HTTP_PORT=%d: %s", self.settings.http_port, error.strerror)

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 class Telling:
     """The pages of one worker. It asks the broker through a client that does not wait long."""
 
-    def __init__(self, station: Station, port: int) -> None:
+    def __init__(self, station: Station, port: int, host: str) -> None:
         """`port` 0 is any that is free. Raises `OSError` if it is taken."""
         self._station = station
         self._broker = Broker(station.broker.url, retries=0, answer_limit_s=CONNECT_TIMEOUT_S)
         self._ledger = Ledger(self._broker.redis, keep_s=1)
         pages = {"/livez": self._alive, "/readyz": self._ready, "/metrics": self._metrics}
-        self._door = HttpDoor(port, pages)
+        self._door = HttpDoor(port, pages, host)
         self.port = self._door.port
 
     def close(self) -> None:

@@ -77,10 +77,13 @@ def test_every_service_is_confined(service):
     assert facts.get("user", "") not in ("root", "0")
 
 
-def test_flower_alone_is_published_and_on_loopback_alone():
+def test_flower_and_grafana_alone_are_published_and_on_loopback_alone():
     published = {name: facts["ports"] for name, facts in SERVICES.items() if "ports" in facts}
 
-    assert published == {"flower": ["127.0.0.1:${VOICEFARM_FLOWER_PORT:-5555}:5555"]}
+    assert published == {
+        "flower": ["127.0.0.1:${VOICEFARM_FLOWER_PORT:-5555}:5555"],
+        "grafana": ["127.0.0.1:${VOICEFARM_GRAFANA_PORT:-3000}:3000"],
+    }
 
 
 def test_the_broker_survives_a_crash_and_forgets_nothing():
@@ -103,6 +106,8 @@ def test_every_container_sees_the_passwords_of_its_own_role_alone():
         **{name: {"keys-worker"} for name in WORKERS},
         "flower": {"keys-monitor"},
         "voicefarm": {"keys-producer"},
+        "grafana": {"keys-grafana"},
+        "prometheus": set(),
     }
     assert all(
         mounts(name)[volume].endswith(":ro") for name, volumes in seen.items() for volume in volumes

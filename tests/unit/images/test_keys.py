@@ -17,7 +17,7 @@ ROLES = ("worker", "producer", "monitor")
 @pytest.fixture
 def keys(tmp_path):
     """A directory as the image has it."""
-    for name in ("redis", *ROLES):
+    for name in ("redis", "grafana", *ROLES):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -65,6 +65,18 @@ def test_a_second_start_changes_nothing(keys):
 
     assert contents(keys) == before
     assert (made, again) == ("the farm's passwords are made\n", "the passwords are there\n")
+
+
+def test_an_older_farm_gets_a_password_for_grafana_and_keeps_the_others(keys):
+    make(keys)
+    before = contents(keys)
+    (keys / "grafana" / "password").unlink()
+
+    make(keys)
+
+    after = contents(keys)
+    assert len(after["grafana/password"].strip()) > 20
+    assert {**after, "grafana/password": ""} == {**before, "grafana/password": ""}
 
 
 def test_a_start_that_was_cut_short_is_made_good(keys):
