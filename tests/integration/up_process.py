@@ -21,9 +21,11 @@ class Up:
     def __init__(self, home: Path, directory: Path, *arguments: str, **settings: str) -> None:
         self.home = home
         self.stderr = directory / f"up{len(list(directory.glob('up*')))}.err"
+        given = filter(None, [os.environ.get("PYTHONPATH")])
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(CHECKOUT),
+            # Packages may lie on a path that was given from outside.
+            "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *given]),
             "VOICEFARM_HOME": str(home),
             "VOICEFARM_ENGINE": "fake",
             **settings,

@@ -7,6 +7,7 @@ comes out depends neither on the neighbours in a batch nor on where an utterance
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from .speakers import Speaker
 from .vocoder_weights import STRIDES, VocoderWeights
 from .window_batch import Computed, Piece, WindowBatch
 from .windows import HALO_FRAMES, plan
+
+logger = logging.getLogger(__name__)
 
 #: Samples of one frame.
 HOP_SAMPLES: Final = math.prod(STRIDES)
@@ -112,9 +115,10 @@ class Vocoder:
     def begin(self, name: str, utterance: Utterance, *, urgent: bool = False) -> None:
         """Take an utterance; its latents are no longer needed after this, on this stream.
 
-        An `urgent` one does not wait for its batches to fill.
+        An `urgent` one does not wait for its batches to fill. Raises torch's `OutOfMemoryError`
+        for one that does not fit even alone; then nothing was taken.
         """
-        frames = self._stretch(utterance)
+        frames = self._frames(utterance)
         length = len(frames)
         windows = plan(length, tuple(self._queues))
         samples: Samples = np.empty(length * HOP_SAMPLES, np.float32)
@@ -170,6 +174,23 @@ class Vocoder:
         while len(found) < len(utterances):
             found.update(self.finished(wait=True))
         return [torch.from_numpy(found[str(index)]) for index in range(len(utterances))]
+
+    def _frames(self, utterance: Utterance) -> Tensor:
+        """Return the frames of an utterance. Without room for them, all others are made first."""
+        try:
+            return self._stretch(utterance)
+        except torch.OutOfMemoryError as error:
+            logger.warning("no memory for one utterance more, the batch ends here: %s", error)
+        # Behind the exception, which holds what was made on the way to it.
+        self._empty()
+        return self._stretch(utterance)
+
+    def _empty(self) -> None:
+        """Compute all that was begun, wait for it, and give a GPU back the memory of its frames."""
+        self.advance(flush=True)
+        while self._computed:
+            self._finished += self._computed.popleft().read(HOP_SAMPLES)
+        torch.cuda.empty_cache()
 
     def _stretch(self, utterance: Utterance) -> Tensor:
         """Return the frames of an utterance, [frames, D] float32, in memory of its own."""

@@ -19,7 +19,7 @@ from worker.engine.xtts.checkpoint import XttsCheckpoint
 from worker.engine.xtts.hifigan import Generator, Layout
 from worker.engine.xtts.speakers import Speaker
 from worker.engine.xtts.vocoder import HOP_SAMPLES, PATIENCE, Utterance, Vocoder, stretched
-from worker.engine.xtts.windows import HALO_FRAMES
+from worker.engine.xtts.windows import HALO_FRAMES, plan
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
 
@@ -99,6 +99,36 @@ def test_latents_that_a_tempo_leaves_nothing_of_are_silent(vocoder, speaker):
     (samples,) = vocoder.vocode([Utterance(latents_of(0, 1), speaker, speed=2.0)])
 
     assert samples.shape == (0,)
+
+
+def test_without_memory_for_one_more_the_others_are_made_first(checkpoint, speaker, monkeypatch):
+    vocoder = Vocoder(checkpoint.vocoder)
+    utterances = [Utterance(latents_of(number, 60), speaker) for number in range(8)]
+    wanted = Vocoder(checkpoint.vocoder).vocode(utterances)
+
+    def stretch_of_three(utterance: Utterance) -> Tensor:
+        if sum(len(queue.pieces) for queue in vocoder._queues.values()) >= room:
+            raise torch.OutOfMemoryError("no room")
+        return stretch(utterance)
+
+    stretch, room = vocoder._stretch, 3 * windows_of(vocoder, utterances[0])
+    monkeypatch.setattr(vocoder, "_stretch", stretch_of_three)
+    for number, utterance in enumerate(utterances):
+        vocoder.begin(str(number), utterance)
+    monkeypatch.undo()
+
+    done = dict(vocoder.finished())
+    assert set(done) == {"0", "1", "2", "3", "4", "5"}
+    vocoder.advance(flush=True)
+    while len(done) < 8:
+        done |= dict(vocoder.finished(wait=True))
+    for number, samples in enumerate(wanted):
+        assert off_by(torch.from_numpy(done[str(number)]), samples) == 0
+
+
+def windows_of(vocoder: Vocoder, utterance: Utterance) -> int:
+    """How many windows an utterance is cut into."""
+    return len(plan(len(vocoder._stretch(utterance)), tuple(vocoder._queues)))
 
 
 def test_voices_sound_different(vocoder, checkpoint):
