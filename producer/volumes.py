@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -14,6 +15,11 @@ DIRECTORIES: Final = ("uploads", "processed", "temp", "logs", "models")
 
 #: Below `processed`: the takes of jobs of several chunks, for whoever asks for one again.
 TAKES: Final = ".takes"
+
+#: Below `processed`: batches that have ended.
+BATCHES: Final = ".batches"
+
+_BATCH_ID: Final = re.compile(r"[0-9a-f]{24}")
 
 
 class Volumes:
@@ -46,6 +52,12 @@ class Volumes:
         if not is_key(key):
             raise ValueError(f"{key!r} is no content key")
         return self.processed / TAKES / key[:2] / key
+
+    def batch(self, batch_id: str) -> Path:
+        """Return the directory of one batch below `processed`, beside the entries."""
+        if not _BATCH_ID.fullmatch(batch_id):
+            raise ValueError(f"{batch_id!r} is no id of a batch")
+        return self.processed / BATCHES / batch_id
 
     def upload(self, key: str) -> Path:
         """Return the file below `uploads` whose content has this sha256."""

@@ -50,9 +50,18 @@ class Dispatcher:
     """A thread, which tries again for as long as Redis is away."""
 
     def __init__(
-        self, redis: Redis, send: Send, keep_s: float, snapshot: Callable[[], Any] = dict
+        self,
+        redis: Redis,
+        send: Send,
+        keep_s: float,
+        snapshot: Callable[[], Any] = dict,
+        has_filed: Callable[[str], bool] = lambda batch_id: True,
     ) -> None:
-        """`snapshot` is the engine's; what has ended is remembered for `keep_s`."""
+        """`snapshot` is the engine's; what has ended is remembered for `keep_s`.
+
+        `has_filed` is asked for a batch that has ended until it is true.
+        """
+        self._has_filed = has_filed
         self._redis = redis
         self._send = send
         self._keep_s = keep_s
@@ -105,6 +114,8 @@ class Dispatcher:
             if now_s - batch.written_s > ABANDONED_S:
                 logger.warning("batch=%s was never completed by its client; removed", batch.id)
                 self._batches.discard(batch.id)
+            return False
+        if batch.has_ended and not self._has_filed(batch.id):
             return False
         if batch.has_ended:
             self._batches.retire(batch.id)

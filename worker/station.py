@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from celery.utils.log import get_logger
 from redis import RedisError
 
+from producer.batch.ledger import BatchLedger
 from producer.broker import Broker, broker_url
 from producer.errors import JobNotFound, VoicefarmError
 from producer.ledger import Ledger
@@ -21,6 +22,7 @@ from producer.volumes import Volumes
 
 from .admission import Admission
 from .announcer import Announcer
+from .batch_archive import BatchArchive
 from .caretaker import Caretaker
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
@@ -107,7 +109,18 @@ class Station:
     def dispatcher(self) -> Dispatcher:
         """Feeds the batches, if this worker is the one of all that does."""
         redis, keep_s = self._lease_broker.redis, self.settings.keep_days * 86400
-        return Dispatcher(redis, self.broker.send_encoded, keep_s, self.engine.snapshot)
+        send, snapshot = self.broker.send_encoded, self.engine.snapshot
+        if self._archive is None:
+            return Dispatcher(redis, send, keep_s, snapshot)
+        return Dispatcher(redis, send, keep_s, snapshot, self._archive.has_filed)
+
+    @cached_property
+    def _archive(self) -> BatchArchive | None:
+        """What the dispatcher has batches written by that have ended."""
+        if self.settings.store != "volume":
+            return None
+        batches = BatchLedger(self._lease_broker.redis, keep_s=0)
+        return BatchArchive(batches, self.volumes, self.durability)
 
     @classmethod
     def configure(cls, settings: WorkerSettings) -> None:
@@ -178,6 +191,8 @@ class Station:
         self.reconciler.close()
         self._caretaker.close()
         self.dispatcher.close()
+        if self._archive is not None:
+            self._archive.close()
         self._abandon()
         self.leases.close()
         self._heartbeat.close()

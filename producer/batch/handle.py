@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..backlog import read_backlog
-from ..errors import WaitTimeout
+from ..errors import BatchNotFound, WaitTimeout
 from ..job_handle import Job
 from ..queues import RATES_KEY
 from ..state import JobState
+from .archive import Archive, completed
 from .batch_row import BatchRow
 from .estimate import PLAIN, Estimate, estimate, farm_rate
 from .ledger import BatchLedger, ItemRow
@@ -41,10 +42,23 @@ class Batch:
         """The rows of all batches."""
         return batch_ledger(self._farm)
 
+    @property
+    def archive(self) -> Archive:
+        """The batch as it was written to the volume at its end."""
+        return Archive(self._farm.volumes, self.id)
+
     def row(self) -> BatchRow:
-        """Return who asked for it, when it may run and how far it is, or raise `BatchNotFound`."""
-        with self._farm.broker.reachable():
-            return self.ledger.row(self.id)
+        """Return who asked for it, when it may run and how far it is, or raise `BatchNotFound`.
+
+        What the ledger has forgotten is told as the volume has it, if it can be seen from here.
+        """
+        try:
+            with self._farm.broker.reachable():
+                return self.ledger.row(self.id)
+        except BatchNotFound:
+            if archived := self.archive.row():
+                return archived
+            raise
 
     def progress(self, timeout_s: float | None = None) -> Iterator[BatchRow]:
         """Yield what is known, now and again after each change, until all items have ended.
@@ -71,9 +85,14 @@ class Batch:
         return row
 
     def items(self) -> Iterator[ItemRow]:
-        """Yield every item in the order of the input, with the row of its job."""
-        with self._farm.broker.reachable():
-            yield from self.ledger.items(self.id)
+        """Yield every item in the order of the input, with the row of its job; see `row`."""
+        try:
+            with self._farm.broker.reachable():
+                yield from completed(self.ledger.items(self.id), self.archive)
+        except BatchNotFound:
+            if self.archive.row() is None:
+                raise
+            yield from self.archive.items()
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Yield one plain line an item, in the order of the input, whatever has become of it."""

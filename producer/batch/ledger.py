@@ -6,7 +6,7 @@ them. A batch is fed only when it is whole; one whose client died on the way is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,6 +118,19 @@ class BatchLedger:
 
     def items(self, batch_id: str) -> Iterator[ItemRow]:
         """Yield every item in the order of the input, some at a time."""
+        for number, fields in self.raw_items(batch_id):
+            yield item_row(number, job_id_of(batch_id, number), fields)
+
+    def raw(self, batch_id: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the two hashes of a batch as Redis has them; empty if it is not known."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(batch_key(batch_id))
+            pipe.hgetall(batch_key(batch_id) + ":states")
+            fields, states = pipe.execute()
+        return fields, states
+
+    def raw_items(self, batch_id: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the number of every item and its row as Redis has it, empty if forgotten."""
         total = self.row(batch_id).items
         for first in range(0, total, PIECE):
             numbers = range(first, min(total, first + PIECE))
@@ -125,9 +138,7 @@ class BatchLedger:
                 for number in numbers:
                     pipe.hgetall(job_key(job_id_of(batch_id, number)))
                 found = pipe.execute()
-            for number, fields in zip(numbers, found, strict=True):
-                job = JobRow.decode(job_id_of(batch_id, number), fields) if fields else None
-                yield ItemRow(number, fields.get("item", ""), fields.get("chapter", ""), job)
+            yield from zip(numbers, found, strict=True)
 
     def mark(self, batch_id: str, what: str, *, wanted: bool) -> None:
         """Set or take away `paused` or `cancelled`; raise `BatchNotFound`."""
@@ -161,6 +172,12 @@ class BatchLedger:
             for batch_id, fields, states in pairs
             if "name" in fields
         ]
+
+
+def item_row(number: int, job_id: str, fields: Mapping[str, str]) -> ItemRow:
+    """Read an item's Redis hash."""
+    job = JobRow.decode(job_id, fields) if fields else None
+    return ItemRow(number, fields.get("item", ""), fields.get("chapter", ""), job)
 
 
 def _is_converted(item: Item | InvalidItem) -> bool:

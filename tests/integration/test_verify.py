@@ -9,8 +9,13 @@ import pytest
 
 from producer import VoiceFarm
 from producer.cli import run_voicefarm
+from producer.queues import job_key
+from tests.conftest import eventually
 
 pytestmark = pytest.mark.service
+
+#: The commands that read every item.
+WORDS = ("report", "verify")
 
 
 @pytest.fixture
@@ -101,3 +106,23 @@ def test_a_report_in_json_is_one_object(batch, command):
     assert told["audio_s"] == pytest.approx(
         sum(line["duration_s"] or 0 for line in batch.results()), abs=0.01
     )
+
+
+def test_a_batch_that_the_ledger_has_forgotten_is_told_from_the_volume(batch, command, farm):
+    told = [list(batch.results()), *(command(word, batch.id, "--json") for word in WORDS)]
+    eventually(lambda: batch.archive.row())
+
+    farm.broker.redis.flushall()
+
+    assert [list(batch.results()), *(command(word, batch.id, "--json") for word in WORDS)] == told
+    assert command("wait", batch.id)[0] == 1
+    assert "not known" in command("report", "b" * 24)[2]
+
+
+def test_items_that_were_forgotten_before_their_batch_are_told_from_the_volume(batch, farm):
+    told = list(batch.results())
+    eventually(lambda: batch.archive.row())
+
+    farm.broker.redis.delete(*(job_key(line["id"]) for line in told[1:3]))
+
+    assert list(batch.results()) == told
