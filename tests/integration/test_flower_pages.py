@@ -1,0 +1,180 @@
+"""Flower as its image configures it, seen with a real browser: the distribution's Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from producer import JobState, VoiceFarm
+from tests.conftest import CHECKOUT, READY_TIMEOUT_S, WorkerProcess, eventually, missing, needed
+from tests.valkey_server import free_port
+
+pytestmark = pytest.mark.service
+
+LOGIN = {"username": "farm", "password": "open sesame"}
+
+#: How long a page may take to show what is looked for, on a busy machine. [ms]
+PATIENCE_MS = 60_000
+
+#: Spoken at real time, so that it runs for as long as the tests look.
+LONG = "A long chapter that tells of ships and of the sea. " * 100
+FAILING = "This line fails in any voice."
+
+
+@pytest.fixture(scope="module")
+def scene(server_url, tmp_path_factory) -> Iterator[SimpleNamespace]:
+    """A farm with a worker and three jobs: one runs, one is done, one failed."""
+    directory = tmp_path_factory.mktemp("farm")
+    environment = {
+        **os.environ,
+        "VOICEFARM_BROKER_URL": server_url,
+        "VOICEFARM_HOME": str(directory),
+        "VOICEFARM_ENGINE": "fake",
+        "VOICEFARM_FAKE_SPEED": "1",
+        "VOICEFARM_FAKE_FAIL_ON": FAILING,
+    }
+    worker = WorkerProcess(environment, directory / "worker.log", "-n", "w@test", "-E")
+    with VoiceFarm(server_url, home=directory) as farm:
+        farm.broker.redis.flushall()
+        eventually(
+            lambda: farm.workers(0.3).get("w@test", {}).get("state") == "ready", READY_TIMEOUT_S
+        )
+        yield SimpleNamespace(farm=farm, worker=worker, url=server_url, directory=directory)
+    worker.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def flower_url(scene) -> Iterator[str]:
+    """Flower with the configuration of the image, and a login of its own."""
+    login, port = scene.directory / "login", free_port()
+    login.write_text(":".join(LOGIN.values()))
+    environment = {
+        **os.environ,
+        "VOICEFARM_BROKER_URL": scene.url,
+        "FLOWER_LOGIN_FILE": str(login),
+        "FLOWER_DB": str(scene.directory / "flower.db"),
+    }
+    command = ["flower", f"--conf={CHECKOUT}/docker/flowerconfig.py", f"--port={port}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "tasks", *command, "--address=127.0.0.1"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The distribution's Chromium."""
+    playwright = needed("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        missing("chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser, flower_url):
+    """A page of somebody who has the password."""
+    context = browser.new_context(http_credentials=LOGIN, viewport={"width": 1440, "height": 600})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    eventually(lambda: is_there(page, flower_url), READY_TIMEOUT_S)
+    return page
+
+
+def is_there(page, url: str) -> bool:
+    """True once Flower answers."""
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.goto(f"{url}/healthcheck").ok)
+    except Error:
+        return False
+
+
+@pytest.fixture(scope="module")
+def jobs(scene, page):
+    """The three jobs, queued while Flower listens."""
+    done = scene.farm.submit("Short and good")
+    failed = scene.farm.submit(FAILING)
+    running = scene.farm.submit(LONG)
+    for job in (done, failed):
+        job.wait(60)
+    return {"SUCCESS": done, "FAILURE": failed, "STARTED": running}
+
+
+def shown(page, name: str) -> None:
+    """Keep a picture of what is seen, if whoever runs the tests wants it."""
+    if directory := os.environ.get("FLOWER_PICTURES"):
+        page.screenshot(path=Path(directory) / f"flower-{name}.png")
+
+
+def test_without_the_password_nothing_is_seen(browser, flower_url, page):
+    stranger = browser.new_context(http_credentials={**LOGIN, "password": "guessed"}).new_page()
+
+    answer = stranger.goto(f"{flower_url}/tasks")
+
+    assert answer.status == 401
+    assert "Task history" not in stranger.content()
+
+
+def test_the_worker_is_seen_with_what_it_has_done(page, flower_url, jobs):
+    page.goto(f"{flower_url}/workers")
+
+    row = page.locator("#workers-table tbody tr", has_text="w@test")
+    row.get_by_text("Online").wait_for()
+    page.locator("#workers-failed", has_text="1").wait_for()
+    page.locator("#workers-active", has_text="1").wait_for()
+    shown(page, "workers")
+
+
+def test_a_running_a_done_and_a_failed_job_are_seen_and_lead_to_their_pages(page, flower_url, jobs):
+    for state, job in jobs.items():
+        page.goto(f"{flower_url}/tasks")
+        row = page.locator("#tasks-table tbody tr", has_text=job.id)
+        row.get_by_text(state).wait_for()
+        if state == "FAILURE":
+            shown(page, "jobs")
+        row.locator("a", has_text=job.id).first.click()
+        page.locator(".badge", has_text=state).wait_for()
+        assert page.url.endswith(f"/task/{job.id}")
+    page.goto(f"{flower_url}/task/{jobs['FAILURE'].id}")
+    page.locator("dt", has_text="Exception").wait_for()
+    shown(page, "job")
+
+
+def test_the_worker_cannot_be_shut_down(page, flower_url, scene, jobs):
+    page.goto(f"{flower_url}/worker/w@test")
+    page.locator("#workername", has_text="w@test").wait_for()
+    assert page.get_by_text("Shut Down").count() == 0
+
+    # Nor by what the button would have sent.
+    status = page.evaluate(
+        """async () => {
+            const token = document.cookie.split('; ').find(c => c.startsWith('_xsrf='));
+            const headers = {'X-XSRFToken': token ? token.slice(6) : ''};
+            const url = '/api/worker/shutdown/w@test';
+            return (await fetch(url, {method: 'POST', headers})).status;
+        }"""
+    )
+
+    assert status == 403
+    assert scene.farm.submit("Still here").wait(60) is JobState.DONE
+    assert scene.worker.process.poll() is None
