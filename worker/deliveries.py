@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _RESTORE: Final = (
     ALSO_WHEN_FULL
     + """
-if redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then return 0 end
+if (redis.call('HGET', KEYS[3], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
@@ -26,6 +26,31 @@ redis.call('RPUSH', KEYS[4], ARGV[3])
 return 1
 """
 )
+
+
+#: Finds what was not renewed for a lease, by the clock that it is renewed by, and clears away
+#: what has no message any more. ARGV lease, most. Returns tags and holders, in turn.
+_OVERDUE: Final = (
+    ALSO_WHEN_FULL
+    + """
+local t = redis.call('TIME')
+local cut = string.format('(%.3f', t[1] + t[2] / 1e6 - ARGV[1])
+local found = {}
+for _, tag in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', cut, 'BYSCORE', 'LIMIT', 0, ARGV[2])) do
+  if redis.call('HEXISTS', KEYS[2], tag) == 1 then
+    found[#found + 1] = tag
+    found[#found + 1] = redis.call('HGET', KEYS[3], tag) or ''
+  else
+    redis.call('ZREM', KEYS[1], tag)
+    redis.call('HDEL', KEYS[3], tag)
+  end
+end
+return found
+"""
+)
+
+#: Deliveries that are taken back at once.
+_OVERDUE_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +86,17 @@ def restore(redis: Redis, deliveries: Sequence[Delivery]) -> int:
                 client=pipe,
             )
         return sum(pipe.execute())
+
+
+def restore_overdue(redis: Redis, lease_s: float) -> int:
+    """Put back what no worker has renewed for `lease_s`; return how many messages.
+
+    Anybody may, at any time, beside others, and die over it: each message goes back in one step.
+    """
+    script = redis.register_script(_OVERDUE)
+    keys = [DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY]
+    found: list[Any] = script(keys=keys, args=[lease_s, _OVERDUE_AT_ONCE])
+    return restore(redis, [Delivery(*pair) for pair in zip(found[::2], found[1::2], strict=True)])
 
 
 def _again(note: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Leases: a message stays with the worker that holds it for as long as that worker lives.
 
-kombu notes each delivered message in Redis, and delivers it again once the note has become
-too old. Here a thread of its own renews the notes of all that this process holds, however
+Each delivered message is noted in Redis, and delivered again once the note has become too old
+(see `deliveries`). A thread of its own renews the notes of all that this process holds, however
 long the job, while Celery's loop is busy, reconnects or has ended. Whoever stops renewing
 loses what it held within `lease_s`; `release` takes it away at once from a worker that is
 known to be dead.

@@ -78,8 +78,8 @@ redis.call('HSET', KEYS[1], 'resent', ARGV[3])
 return row[5] or 'batch'
 """
 
-#: Forgets who held messages that are held no more; kombu, which takes back what was not
-#: renewed, does not know of it. KEYS leases, deliveries. ARGV tags...
+#: Forgets who held messages that are held no more, as an older worker leaves it, whose kombu
+#: takes back what was not renewed. KEYS leases, deliveries. ARGV tags...
 _FORGET: Final = """
 for _, tag in ipairs(ARGV) do
   if not redis.call('ZSCORE', KEYS[2], tag) then redis.call('HDEL', KEYS[1], tag) end

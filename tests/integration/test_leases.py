@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from producer import JobState
-from producer.queues import DELIVERIES_KEY, LEASES_KEY
+from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
 from tests.conftest import eventually
-from worker.deliveries import noted
+from worker.deliveries import noted, restore_overdue
 from worker.lease import Leases, release
 
 pytestmark = pytest.mark.service
@@ -129,7 +129,7 @@ def test_jobs_run_once_while_every_connection_is_cut_again_and_again(start_worke
 def test_a_worker_that_was_frozen_neither_publishes_nor_changes_what_others_have_done(
     start_worker, farm, home
 ):
-    frozen = start_worker("frozen", slots=1, interactive_share=0, fake_speed=0.2, lease_s=3)
+    frozen = start_worker("frozen", slots=1, interactive_share=0, fake_speed=0.05, lease_s=3)
     job = farm.submit_many(["a line of text"])[0]
     eventually(lambda: job.status is JobState.RUNNING)
     os.killpg(frozen.process.pid, signal.SIGSTOP)
@@ -146,3 +146,34 @@ def test_a_worker_that_was_frozen_neither_publishes_nor_changes_what_others_have
     assert (done.node, done.attempts, done.losses) == ("next@test", 2, 1)
     assert written.stat().st_ino == inode
     assert not any((home / "processed" / ".staging").iterdir())
+
+
+def test_a_worker_that_died_while_it_looked_for_what_ran_out_holds_up_no_other(
+    start_worker, farm, client
+):
+    # Given what kombu leaves of a worker that is killed at that moment: a lock of five minutes
+    client.set("unacked_mutex", "of the dead", ex=300)
+    dying = start_worker("dying", slots=8, interactive_share=0, fake_speed=0.2, lease_s=3)
+    job = farm.submit_many(["a line of text"])[0]
+    eventually(lambda: job.status is JobState.RUNNING)
+
+    os.killpg(dying.process.pid, signal.SIGKILL)
+    start_worker("next", slots=8, interactive_share=0, lease_s=3)
+
+    assert job.wait(30) is JobState.DONE
+
+
+def test_what_ran_out_goes_back_and_nothing_that_is_renewed(leases, client):
+    now_s = time.time()
+    for tag, age_s in {"old": 100, "young": 10, "gone": 100}.items():
+        leases.take(tag, message(tag))
+        client.zadd(DELIVERIES_KEY, {tag: now_s - age_s})
+    client.hdel(DELIVERED_KEY, "gone")
+
+    assert restore_overdue(client, 90) == 1
+
+    [entry] = client.lrange(QUEUE, 0, -1)
+    assert json.loads(entry)["headers"] == {"id": "old", "redelivered": True}
+    assert client.zrange(DELIVERIES_KEY, 0, -1) == ["young"]
+    assert client.hkeys(LEASES_KEY) == ["young"]
+    assert restore_overdue(client, 90) == 0
