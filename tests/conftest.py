@@ -42,6 +42,14 @@ def needed(module: str) -> Any:
         missing(module)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread tests as `Distribution` says, where pytest-xdist is there at all."""
+    from tests.distribution import Distribution
+
+    return Distribution(config, log)
+
+
 def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """Return what `condition` gives as soon as it is true; fail if it never becomes so."""
     deadline_s = time.monotonic() + timeout_s
@@ -50,6 +58,11 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
             pytest.fail(f"not true within {timeout_s} s: {condition}")
         time.sleep(0.02)
     return found
+
+
+def facts_of(farm: VoiceFarm, node: str = "w@test") -> dict[str, Any]:
+    """Return what a worker tells of itself; on a busy machine it may have to be asked again."""
+    return eventually(lambda: farm.workers(0.5).get(node))
 
 
 @pytest.fixture(autouse=True)

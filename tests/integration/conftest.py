@@ -1,4 +1,4 @@
-"""Fixtures of the tests with real processes: `start_up`."""
+"""Fixtures of the tests with real processes: `client`, `start_up`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from producer.embedded import find_server
 from producer.errors import EmbeddedBrokerFailed
 from tests.conftest import eventually, missing
 from tests.integration.up_process import Up, processes_of
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """The farm's server, asked directly."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
 
 
 @pytest.fixture

@@ -111,14 +111,15 @@ def test_each_role_does_its_work_and_nothing_is_refused(worker, broker, farm_of,
 def inspected(broker: ValkeyServer, command: str) -> dict[str, Any]:
     """What `celery inspect` answers to a monitor."""
     ran = subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "tasks", "inspect", command, "--json"],
+        [sys.executable, "-m", "celery", "-A", "tasks", "inspect", command, "--json",
+         "--timeout=10", "-d", "w@test"],
         cwd=CHECKOUT,
         env={**os.environ, "VOICEFARM_BROKER_URL": url(broker, Role.MONITOR)},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-    )
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return dict(json.loads(ran.stdout))
 

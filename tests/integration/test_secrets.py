@@ -16,7 +16,7 @@ import pytest
 
 from producer import BrokerUnavailable, VoiceFarm
 from producer.cli import run_voicefarm
-from tests.conftest import CHECKOUT, READY_TIMEOUT_S, eventually
+from tests.conftest import CHECKOUT, READY_TIMEOUT_S, eventually, facts_of
 from tests.valkey_server import ValkeyServer, free_port
 
 pytestmark = pytest.mark.service
@@ -92,7 +92,7 @@ def worker(url, home, start_worker):
             lambda: farm.workers(0.5).get("w@test", {}).get("state") == "ready", READY_TIMEOUT_S
         )
         farm.submit("A line that is spoken").wait(60)
-        process.http_port = farm.workers()["w@test"]["http_port"]
+        process.http_port = facts_of(farm)["http_port"]
     return process
 
 

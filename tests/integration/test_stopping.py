@@ -6,7 +6,6 @@ import signal
 import time
 
 import pytest
-import redis
 
 from producer import JobFailed, JobState
 from producer.queues import DELIVERIES_KEY, LEASES_KEY
@@ -20,10 +19,31 @@ QUEUE = "speech.batch"
 HURRY_S = 20.0
 
 
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
+def test_a_warm_stop_finishes_what_runs_and_gives_back_what_waits(start_worker, farm, client):
+    worker = start_worker(slots=2, interactive_share=0, fake_speed=1)
+    jobs = farm.submit_many(f"line {n}" for n in range(6))
+    eventually(lambda: sum(job.status is JobState.RUNNING for job in jobs) == 2)
+
+    assert worker.stop() == 0
+
+    states = [job.status for job in jobs]
+    assert states.count(JobState.DONE) >= 2
+    assert states.count(JobState.RUNNING) == 0
+    assert client.llen(QUEUE) == states.count(JobState.QUEUED)
+    assert client.hlen("unacked") == 0
+
+
+def test_a_cold_stop_gives_everything_back_and_cancels_nothing(start_worker, farm, client):
+    worker = start_worker(slots=3, interactive_share=0, fake_speed=0.5)
+    jobs = farm.submit_many(f"line {n}, spoken very slowly" for n in range(6))
+    eventually(lambda: sum(job.status is JobState.RUNNING for job in jobs) == 3)
+
+    worker.stop(signal.SIGQUIT)
+
+    assert {job.status for job in jobs} == {JobState.QUEUED}
+    assert (client.llen(QUEUE), client.hlen("unacked")) == (6, 0)
+    start_worker("next", slots=8, interactive_share=0)
+    assert [job.wait(30) for job in jobs] == [JobState.DONE] * 6
 
 
 def test_what_a_drain_has_no_time_for_goes_back_and_is_no_loss(start_worker, farm, client):

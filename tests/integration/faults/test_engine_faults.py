@@ -11,7 +11,7 @@ from crew import Crew
 from evidence import assert_settled
 
 from producer import JobState
-from tests.conftest import eventually
+from tests.conftest import eventually, facts_of
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
@@ -24,12 +24,12 @@ def test_an_engine_that_hangs_is_replaced_and_its_jobs_are_done(worker, farm, jo
     eventually(lambda: len(journal.begun()) == 8)
     began_s = time.monotonic()
 
-    os.kill(farm.workers()["w@test"]["engine_pid"], signal.SIGSTOP)
+    os.kill(facts_of(farm)["engine_pid"], signal.SIGSTOP)
 
     assert [job.wait(90) for job in jobs] == [JobState.DONE] * 16
     took_s = time.monotonic() - began_s
     assert_settled(farm, jobs)
-    assert farm.workers()["w@test"]["deaths"] == 1
+    assert facts_of(farm)["deaths"] == 1
     rerun = sum(n > 1 for n in journal.begun().values())
     report("engine hangs", tried=16, lost=0, twice=0, rerun=rerun, seconds=took_s)
 

@@ -2,90 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.unit.worker.engine.baton import PATIENCE_S, Baton
-from worker.engine.engine import Engine
+from tests.unit.worker.engine.baton import PATIENCE_S
+from tests.unit.worker.engine.chunks import CountingModel, bursts, chunk
 from worker.engine.errors import (
     ChunkFailed,
-    EngineClosed,
-    EngineError,
-    EngineOutOfMemory,
     TakeCancelled,
     UnknownVoice,
     UnsupportedLanguage,
 )
 from worker.engine.fake import NOTE_S, FakeModel, FakeOptions, tones
-from worker.engine.lifecycle import Phase
 from worker.engine.request import ChunkRequest
-
-
-def chunk(name: str, text: str = "Hello", **fields: Any) -> ChunkRequest:
-    return ChunkRequest(name, text, "en", fields.pop("voice", "default"), 7, **fields)
-
-
-def bursts(count: int) -> str:
-    """A text that takes so many bursts of the held model."""
-    return "m" * count
-
-
-class CountingModel(FakeModel):
-    """Tells how many rows it has."""
-
-    @property
-    def rows(self) -> int:
-        return len(self._rows)
-
-
-#: What goes to the engine; every other setting is the fake model's.
-ENGINE_SETTINGS = {"clock", "on_room", "on_phase", "interactive_share", "slots"}
-
-
-@pytest.fixture
-def engines() -> Iterator[Callable[..., Engine]]:
-    """Make ready engines: `engines(slots=2)`, or `engines(model)`; all are closed at the end."""
-    made: list[Engine] = []
-
-    def make(model: FakeModel | None = None, /, ready: bool = True, **settings: Any) -> Engine:
-        given = {"interactive_share": 0.0}
-        given |= {name: settings.pop(name) for name in ENGINE_SETTINGS & set(settings)}
-        engine = Engine(model or FakeModel(FakeOptions(**settings)), **given)
-        made.append(engine)
-        engine.start()
-        if ready:
-            engine.ready.result(PATIENCE_S)
-        return engine
-
-    yield make
-    for engine in made:
-        engine.close()
-
-
-@pytest.fixture
-def baton(engines: Callable[..., Engine]) -> Iterator[Baton]:
-    baton = Baton()
-    yield baton
-    baton.let_go()
-
-
-@pytest.fixture
-def held(engines: Callable[..., Engine], baton: Baton) -> Callable[..., Engine]:
-    """Engines whose every burst, one character of text long, waits for the baton."""
-
-    def make(**settings: Any) -> Engine:
-        given = {name: settings.pop(name) for name in ENGINE_SETTINGS & set(settings)}
-        options = FakeOptions(speed=1, burst_s=NOTE_S, **settings)
-        return engines(FakeModel(options, sleep=baton), **given)
-
-    return make
 
 
 def test_every_chunk_gets_its_own_take_however_many_share_the_batch(engines):
@@ -141,19 +75,6 @@ def test_what_cannot_be_spoken_is_refused_at_once(held, fields, error):
 
     assert isinstance(future.exception(timeout=0), error)
     assert engine.snapshot()["steps"] == 0
-
-
-def test_an_engine_that_loads_takes_no_work(baton, engines):
-    engine = engines(FakeModel(FakeOptions(load_s=1), sleep=baton), ready=False)
-    baton.wait_for_burst()
-
-    future = engine.submit(chunk("early"))
-
-    assert isinstance(future.exception(timeout=0), EngineClosed)
-    assert engine.phase is Phase.LOADING
-    assert engine.capacity(interactive=True) == 0
-    with pytest.raises(EngineClosed):
-        engine.offer()
 
 
 def test_the_same_id_cannot_be_in_the_engine_twice(held):
@@ -220,92 +141,6 @@ def test_a_future_cannot_be_cancelled_behind_the_engines_back(held):
     assert future.cancel() is False
 
 
-def test_a_chunk_that_fails_leaves_its_neighbours_alone(engines):
-    engine = engines(slots=3, fail_on="bad")
-
-    good, bad, fine = (engine.submit(chunk(text, text)) for text in ("good", "bad", "fine"))
-
-    assert isinstance(bad.exception(PATIENCE_S), ChunkFailed)
-    assert good.result(PATIENCE_S)
-    assert fine.result(PATIENCE_S)
-
-
-class StumblingModel(CountingModel):
-    """Fails once, at one of its methods."""
-
-    def __init__(self, method: str, error: Exception) -> None:
-        super().__init__(FakeOptions())
-        self.stumbles = {method: error}
-
-    def _at(self, method: str) -> None:
-        if (error := self.stumbles.pop(method, None)) is not None:
-            raise error
-
-    def prefill(self, rows):
-        super().prefill(rows)
-        self._at("prefill")
-
-    def decode(self):
-        self._at("decode")
-        return super().decode()
-
-    def vocode(self, slots, *, wait):
-        self._at("vocode")
-        return super().vocode(slots, wait=wait)
-
-
-@pytest.mark.parametrize("method", ["prefill", "decode", "vocode"])
-def test_a_model_that_stumbles_fails_its_batch_and_the_engine_goes_on(engines, method):
-    model = StumblingModel(method, RuntimeError("device lost"))
-    engine = engines(model, slots=2)
-
-    failed = engine.submit(chunk("a")).exception(PATIENCE_S)
-
-    assert isinstance(failed, ChunkFailed)
-    assert "RuntimeError: device lost" in str(failed)
-    assert engine.submit(chunk("b")).result(PATIENCE_S)
-    assert model.rows == 0
-    assert engine.capacity(interactive=True) == 2
-
-
-def test_running_out_of_memory_while_decoding_says_so(engines):
-    engine = engines(StumblingModel("decode", MemoryError("no more")))
-
-    assert isinstance(engine.submit(chunk("a")).exception(PATIENCE_S), EngineOutOfMemory)
-
-
-def test_what_does_not_fit_into_memory_together_is_computed_in_turns(held, baton):
-    engine = held(slots=8, memory_bytes=30, bytes_per_slot=10)
-    futures = [engine.submit(chunk(str(n), bursts(3))) for n in range(8)]
-    baton.wait_for_burst()
-
-    active = engine.snapshot()["active"]
-    room = engine.capacity(interactive=True)
-    baton.let_go()
-
-    assert 1 <= active <= 3
-    assert room == 0
-    assert all(future.result(PATIENCE_S) for future in futures)
-
-
-def test_a_chunk_that_does_not_fit_even_alone_fails_and_the_engine_goes_on(engines):
-    class Narrow(FakeModel):
-        def prefill(self, rows):
-            if any(len(request.text) > 10 for _, request in rows):
-                raise MemoryError
-            super().prefill(rows)
-
-    engine = engines(Narrow(FakeOptions(slots=4)))
-
-    small, large, tiny = (
-        engine.submit(chunk(text[:5], text)) for text in ("small", "l" * 11, "tiny")
-    )
-
-    assert isinstance(large.exception(PATIENCE_S), EngineOutOfMemory)
-    assert small.result(PATIENCE_S)
-    assert tiny.result(PATIENCE_S)
-
-
 def test_capacity_counts_what_was_submitted_before_any_step(held, baton):
     engine = held(slots=4, interactive_share=0.25)
     empty = engine.capacity(interactive=False), engine.capacity(interactive=True)
@@ -330,20 +165,6 @@ def test_room_is_told_when_the_engine_is_ready_and_when_a_chunk_has_left(engines
     assert engine.capacity(interactive=True) == 2
 
 
-@pytest.mark.parametrize("listener", ["on_room", "callback"])
-def test_a_listener_that_raises_harms_nobody(engines, listener):
-    def raises(*_: object) -> None:
-        raise RuntimeError("not my day")
-
-    engine = engines(**({"on_room": raises} if listener == "on_room" else {}))
-    first = engine.submit(chunk("a"))
-    if listener == "callback":
-        first.add_done_callback(raises)
-
-    assert first.result(PATIENCE_S)
-    assert engine.submit(chunk("b")).result(PATIENCE_S)
-
-
 def test_a_callback_may_ask_the_engine_for_more(engines):
     engine = engines(slots=1)
     chain: Future[Any] = Future()
@@ -355,150 +176,6 @@ def test_a_callback_may_ask_the_engine_for_more(engines):
     engine.submit(chunk("a")).add_done_callback(ask)
 
     assert chain.result(PATIENCE_S)
-
-
-def test_the_phases_are_told_in_order(engines):
-    phases: list[str] = []
-    engine = engines(on_phase=lambda phase, detail: phases.append(phase))
-
-    engine.close()
-
-    assert phases == ["loading", "warming", "ready", "closed"]
-
-
-@pytest.mark.parametrize("error", [EngineError("no weights"), OSError("no weights")])
-def test_an_engine_that_cannot_load_is_broken_and_says_why(engines, error):
-    class Broken(FakeModel):
-        def load(self) -> None:
-            raise error
-
-    details: list[str] = []
-    engine = engines(Broken(), ready=False, on_phase=lambda phase, detail: details.append(detail))
-
-    failure = engine.ready.exception(PATIENCE_S)
-
-    assert isinstance(failure, EngineError)
-    assert "no weights" in str(failure)
-    assert engine.phase is Phase.BROKEN
-    assert "no weights" in details[-1]
-    assert "no weights" in str(engine.submit(chunk("a")).exception(timeout=0))
-
-
-def test_a_model_that_cannot_release_its_rows_breaks_the_engine(engines):
-    class Poisoned(FakeModel):
-        def decode(self):
-            raise RuntimeError("illegal address")
-
-        def release(self, slots):
-            raise RuntimeError("illegal address")
-
-    engine = engines(Poisoned(FakeOptions(slots=1)))
-
-    active, waiting = engine.submit(chunk("a")), engine.submit(chunk("b"))
-
-    assert isinstance(active.exception(PATIENCE_S), ChunkFailed)
-    assert isinstance(waiting.exception(PATIENCE_S), EngineError)
-    assert engine.phase is Phase.BROKEN
-
-
-@pytest.mark.parametrize("method", ["prefill", "decode", "vocode"])
-def test_an_error_of_the_device_breaks_the_engine(engines, method):
-    engine = engines(StumblingModel(method, RuntimeError("CUDA error: device-side assert")))
-
-    failure = engine.submit(chunk("a")).exception(PATIENCE_S)
-
-    assert "device-side assert" in str(failure)
-    assert engine.phase is Phase.BROKEN
-    assert isinstance(engine.submit(chunk("b")).exception(PATIENCE_S), EngineClosed)
-
-
-def test_all_calls_of_the_model_come_from_one_thread(engines):
-    threads: set[int] = set()
-
-    class Watched(FakeModel):
-        def __getattribute__(self, name):
-            if name in {"load", "warm_up", "prefill", "decode", "vocode", "release", "close"}:
-                threads.add(threading.get_ident())
-            return super().__getattribute__(name)
-
-    engine = engines(Watched(FakeOptions(slots=2)))
-    engine.submit(chunk("a")).result(PATIENCE_S)
-    engine.cancel("a")
-    engine.close()
-
-    assert len(threads) == 1
-    assert threading.get_ident() not in threads
-
-
-def test_chunks_in_a_closing_engine_end_as_closed(held, baton):
-    engine = held(slots=2)
-    first, active, waiting = (
-        engine.submit(chunk(name, bursts(count)))
-        for name, count in (("first", 1), ("active", 9), ("waiting", 1))
-    )
-    first.add_done_callback(lambda _: engine.close())
-
-    baton.let_go()
-
-    assert first.result(PATIENCE_S)
-    for future in (active, waiting, engine.submit(chunk("late"))):
-        assert isinstance(future.exception(PATIENCE_S), EngineClosed)
-    assert engine.phase is Phase.CLOSED
-
-
-def test_a_model_that_hangs_is_left_behind_at_the_close(held, baton):
-    engine = held()
-    future = engine.submit(chunk("a"))
-    baton.wait_for_burst()
-
-    engine.close(timeout_s=0)
-
-    assert isinstance(future.exception(timeout=0), EngineClosed)
-    assert engine.phase is Phase.CLOSED
-
-
-def test_an_engine_can_be_closed_before_it_was_started():
-    engine = Engine(FakeModel())
-
-    engine.close()
-
-    assert engine.phase is Phase.CLOSED
-    assert isinstance(engine.ready.exception(timeout=0), EngineClosed)
-
-
-def test_the_snapshot_is_plain_json_and_the_step_ages_only_while_work_waits(held, baton):
-    now_s = 100.0
-    engine = held(slots=2, clock=lambda: now_s)
-    now_s = 150.0
-    idle = engine.snapshot()
-    engine.submit(chunk("a", bursts(5)))
-    baton.wait_for_burst()
-    now_s = 153.0
-
-    busy = engine.snapshot()
-
-    assert json.loads(json.dumps(idle)) == idle
-    assert idle["last_step_age_s"] == 0
-    assert busy["last_step_age_s"] == 3.0
-    assert (busy["active"], busy["waiting"], busy["slots"]) == (1, 0, 2)
-    assert (busy["phase"], busy["engine"], busy["device"]) == ("ready", "fake", "cpu")
-
-
-def test_a_take_tells_how_long_it_waited_and_how_long_it_took(held, baton):
-    now_s = 0.0
-    engine = held(slots=1, clock=lambda: now_s)
-    engine.submit(chunk("before", bursts(1)))
-    baton.wait_for_burst()
-    future = engine.submit(chunk("a", bursts(1)))
-    now_s = 5.0
-    baton.end_burst()
-    baton.wait_for_burst()
-    now_s = 7.0
-    baton.end_burst()
-
-    take = future.result(PATIENCE_S)
-
-    assert (take.waited_s, take.computed_s) == (5.0, 2.0)
 
 
 @pytest.mark.parametrize("seed", range(5))
