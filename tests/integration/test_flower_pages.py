@@ -24,8 +24,8 @@ LOGIN = {"username": "farm", "password": "open sesame"}
 #: How long a page may take to show what is looked for, on a busy machine. [ms]
 PATIENCE_MS = 60_000
 
-#: Spoken at real time, so that it runs for as long as the tests look.
-LONG = "A long chapter that tells of ships and of the sea. " * 100
+#: Takes many minutes at real time, so that it runs for as long as the tests look.
+LONG = "A long chapter that tells of ships and of the sea. " * 900
 FAILING = "This line fails in any voice."
 
 
@@ -114,7 +114,7 @@ def jobs(scene, page):
     """The three jobs, queued while Flower listens."""
     done = scene.farm.submit("Short and good")
     failed = scene.farm.submit(FAILING)
-    running = scene.farm.submit(LONG)
+    running = scene.farm.submit(LONG, priority="batch")
     for job in (done, failed):
         job.wait(60)
     return {"SUCCESS": done, "FAILURE": failed, "STARTED": running}
@@ -124,6 +124,14 @@ def shown(page, name: str) -> None:
     """Keep a picture of what is seen, if whoever runs the tests wants it."""
     if directory := os.environ.get("FLOWER_PICTURES"):
         page.screenshot(path=Path(directory) / f"flower-{name}.png")
+
+
+def row_of(page, url: str, job_id: str) -> str:
+    """Return the line of a job in the table, which stays as it was when it was opened."""
+    page.goto(f"{url}/tasks")
+    row = page.locator("#tasks-table tbody tr", has_text=job_id)
+    row.wait_for()
+    return row.inner_text()
 
 
 def test_without_the_password_nothing_is_seen(browser, flower_url, page):
@@ -147,12 +155,10 @@ def test_the_worker_is_seen_with_what_it_has_done(page, flower_url, jobs):
 
 def test_a_running_a_done_and_a_failed_job_are_seen_and_lead_to_their_pages(page, flower_url, jobs):
     for state, job in jobs.items():
-        page.goto(f"{flower_url}/tasks")
-        row = page.locator("#tasks-table tbody tr", has_text=job.id)
-        row.get_by_text(state).wait_for()
+        eventually(lambda job=job, state=state: state in row_of(page, flower_url, job.id))
         if state == "FAILURE":
             shown(page, "jobs")
-        row.locator("a", has_text=job.id).first.click()
+        page.locator("#tasks-table a", has_text=job.id).click()
         page.locator(".badge", has_text=state).wait_for()
         assert page.url.endswith(f"/task/{job.id}")
     page.goto(f"{flower_url}/task/{jobs['FAILURE'].id}")
