@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 #: came again. A live one that is forgotten is taken again before its file is published.
 FORGET_S: Final = 86400
 
-#: How often one who waits looks again.
+#: How long one who waits does so before the first look and, as hundreds may wait for one take,
+#: before a late one; the time doubles from look to look.
 LOOK_S: Final = 0.05
+LATE_LOOK_S: Final = 0.4
 
 #: Takes claims, or confirms them. One is refused to who has lost its own message, and while it
 #: is somebody's who has not. KEYS leases, deliveries, claims... ARGV claimant, tag, holder,
@@ -128,8 +130,10 @@ class Claims:
         mine = self.take(key, claimant)
         if not mine:
             on_wait()
+        pause_s = LOOK_S
         while not mine and not until():
-            self._sleep(LOOK_S)
+            self._sleep(pause_s)
+            pause_s = min(2 * pause_s, LATE_LOOK_S)
             mine = self.take(key, claimant)
         try:
             yield

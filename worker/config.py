@@ -64,11 +64,12 @@ class WorkerSettings(ProducerSettings):
         default=0.1, ge=0, lt=1, description="Share of the slots that batch work never takes."
     )
     threads: int = Field(
-        default=64,
+        # More than the slots of any GPU: what limits a worker is its engine.
+        default=1024,
         ge=1,
         le=4096,
         description="Jobs in hand at most, if neither `--concurrency` nor `--autoscale` says "
-        "so. A thread only waits for the engine.",
+        "so. A thread only waits for the engine, and is started when it is needed.",
     )
     idle_thread_s: float = Field(
         default=30.0, gt=0, description="Seconds without work after which `--autoscale` shrinks."

@@ -1,0 +1,241 @@
+"""The whole farm at full speed, beside its engine alone: python -m tests.bench.farm
+
+Jobs are queued by the Python client, taken by workers of `voicefarm up`, and become files that
+are read again and compared with their hashes. XTTS-v2 and RVC have their published shapes and
+random weights: the speed is true, the sound is noise, and the stop id's bias is set so that a
+take has 6 s in the mean. One job is one chunk, its file is WAV. `VOICEFARM_GUARD` is off, as
+random weights know no text. `--device cpu` is the same with small models, to see that it works,
+and with `--set engine=fake` even quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from . import farm_pair, farm_sections
+from .farm_figures import table
+from .farm_models import write_models
+from .farm_passage import settle
+from .farm_sections import Scene
+from .farm_up import FarmUp
+from .sections import Sections
+
+#: What may be asked for with `--only`, in the order in which it is done.
+SECTIONS: Final = (
+    *("engine", "farm", "converted", "interactive", "book", "steady"),
+    *("two", "kill", "scale", "rival"),
+)
+
+#: Sections of one worker, and of two.
+_ONE: Final = frozenset({"farm", "converted", "interactive", "book", "steady"})
+_TWO: Final = frozenset({"two", "kill"})
+
+_COLUMNS: Final = (
+    *("what", "x_steady", "x_whole", "ratio", "jobs_per_s", "jobs", "mean_audio_s", "took_s"),
+    *("latency_s", "fill", "gpu0_busy", "celery_cpus", "engine_cpus", "client_cpus"),
+    *("gpu0_gib_peak", "celery_mib_peak", "engine_mib_peak", "flaws", "lost", "again"),
+)
+
+#: How `up` is told of one worker and of two.
+_FLAGS: Final = {
+    "cpu": (("--gpus=cpu",), ("--gpus=cpu", "--workers-per-gpu=2")),
+    "cuda": (("--gpus=0",), ("--gpus=0,1",)),
+}
+
+#: So that workers come and go within a minute.
+_SCALING: Final = {"scale_horizon_s": "5", "scale_age_s": "5", "scale_idle_s": "5"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print as it goes, write the rows; 1 if a section failed."""
+    options = _options(arguments)
+    device = options.device
+    scene = Scene(
+        options.home or Path(tempfile.mkdtemp(prefix="voicefarm-bench-")),
+        device,
+        {
+            "device": device,
+            "engine": "xtts",
+            "guard": "false",
+            "slots": str(options.slots),
+            "rvc": str("converted" in options.only).lower(),
+            **dict(pair.split("=", 1) for pair in options.set),
+        },
+        options,
+    )
+    print(f"{_name(device)}, torch {torch.__version__}, {os.cpu_count()} processors", flush=True)
+    print(f"home {scene.home}, settings {dict(scene.settings)}", flush=True)
+    run = _Run(scene, " ".join(["python -m tests.bench.farm", *arguments]))
+    written = (scene.home / "models" / "xtts" / "model.pth").exists()
+    if scene.settings["engine"] == "xtts" and not written:
+        write_models(scene.home, device, rvc="converted" in options.only)
+    run.all()
+    print()
+    print(table(scene.rows, _COLUMNS))
+    run.sections.show()
+    return bool(run.sections.failed)
+
+
+class _Run:
+    """The sections that were asked for, with the farms that they need."""
+
+    def __init__(self, scene: Scene, command: str) -> None:
+        self._scene = scene
+        self._only = scene.options.only
+        self._command = command
+        self.sections = Sections(scene.options.limit_s)
+
+    def all(self) -> None:
+        """Run them."""
+        scene = self._scene
+        if "engine" in self._only:
+            converts = "converted" in self._only
+            self._run("engine", lambda: farm_sections.engine_alone(scene, converts=converts))
+        one, two = _FLAGS[scene.device]
+        self._with_farm(one, _ONE, 1, self._one)
+        if scene.device == "cpu" or torch.cuda.device_count() > 1:
+            self._with_farm(two, _TWO, 2, self._two)
+            if "scale" in self._only:
+                self._with_farm((*two, "--min=0", "--max=2"), {"scale"}, 0, self._scale, _SCALING)
+        if "rival" in self._only:
+            self._run("rival", lambda: farm_sections.rival(scene))
+
+    def _with_farm(
+        self,
+        flags: tuple[str, ...],
+        sections: frozenset[str] | set[str],
+        workers: int,
+        work: Callable[[FarmUp], None],
+        more: dict[str, str] | None = None,
+    ) -> None:
+        if not sections & set(self._only):
+            return
+        settings = {**self._scene.settings, **(more or {})}
+
+        def within() -> None:
+            with FarmUp(self._scene.home, *flags, settings=settings, workers=workers) as up:
+                print(f"   the farm was ready after {up.ready_s:.0f} s", flush=True)
+                settle(up.farm)
+                work(up)
+
+        self._run(f"a farm of {workers} workers, {' '.join(flags)}", within)
+
+    def _one(self, up: FarmUp) -> None:
+        scene, options = self._scene, self._scene.options
+        numbers = range(options.jobs)
+        speech = partial(farm_sections.passage, scene, up, "farm", numbers)
+        self._part("farm", up, speech, ("farm", "engine alone"))
+        if "converted" in self._only:
+            numbers = range(options.converted_jobs)
+            converted = partial(farm_sections.passage, scene, up, "farm, converted", numbers)
+            work = partial(converted, convert=next(iter(up.targets()), None))
+            self._part("converted", up, work, ("farm, converted", "engine alone, converted"))
+        self._part("interactive", up, partial(farm_sections.interactive, scene, up))
+        self._part("book", up, partial(farm_sections.audiobook, scene, up))
+        self._part("steady", up, partial(farm_sections.steady, scene, up))
+
+    def _two(self, up: FarmUp) -> None:
+        scene = self._scene
+        self._part("two", up, partial(farm_pair.pinned, scene, up))
+        numbers = range(2 * scene.options.jobs)
+        both = partial(farm_sections.passage, scene, up, "two workers", numbers)
+        self._part("two", up, both, ("two workers", "farm"))
+        self._part("kill", up, partial(farm_pair.death, scene, up))
+
+    def _scale(self, up: FarmUp) -> None:
+        self._part("scale", up, partial(farm_pair.by_need, self._scene, up, 2))
+
+    def _part(
+        self, name: str, up: FarmUp, work: Callable[[], Any], ratio: tuple[str, str] | None = None
+    ) -> None:
+        if name not in self._only:
+            return
+        self._run(name, work)
+        if ratio is not None:
+            self._scene.ratio(*ratio)
+            self._write()
+        settle(up.farm)
+
+    def _run(self, name: str, work: Callable[[], Any]) -> None:
+        self.sections.run(name, work)
+        self._write()
+
+    def _write(self) -> None:
+        """Write all rows so far: what comes next may end the process."""
+        file = self._scene.options.json
+        if file is None:
+            return
+        known = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": self._command,
+            "device": _name(self._scene.device),
+            "cpus": os.cpu_count(),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "settings": dict(self._scene.settings),
+            "rows": self._scene.rows,
+        }
+        file.write_text(json.dumps(known) + "\n")
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    small = "cpu" if not torch.cuda.is_available() else "cuda"
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.farm", description=(__doc__ or "").partition("\n")[0]
+    )
+    add = parser.add_argument
+    add("--device", choices=("cpu", "cuda"), default=small)
+    add("--only", nargs="*", choices=SECTIONS, default=SECTIONS, help="sections to run")
+    add("--limit-s", type=float, default=1e9, help="begin nothing after that")
+    add("--home", type=Path, help="where models, files and the queue lie (a fresh directory)")
+    add("--set", nargs="*", default=(), metavar="SETTING=VALUE", help="more settings of workers")
+    add("--json", type=Path, metavar="PATH", help="write every row to this file")
+    add("--slots", type=int, help="rows of the batch (384, or 8 on a processor)")
+    add("--jobs", type=int, help="jobs that saturate one worker (8,000, or 16)")
+    add("--converted-jobs", type=int, help="jobs that are converted too (3,000, or 4)")
+    add("--interactive", type=int, help="sentences among a book (4,000, or 8)")
+    add("--interactive-rate", type=float, help="of these, how many a second (60, or 2)")
+    add("--book-s", type=float, help="length of the audiobook (29,880, or 102)")
+    add("--steady-s", type=float, help="length of the steady load (600, or 10)")
+    add("--rival-s", type=float, help="how long coqui-tts is watched (40, or 5)")
+    add("--expected-x", type=float, help="about how fast one worker is (1,500, or 4)")
+    options = parser.parse_args(arguments)
+    for name, (large, little) in _SIZES.items():
+        if getattr(options, name) is None:
+            setattr(options, name, little if options.device == "cpu" else large)
+    return options
+
+
+#: How much each measurement is, on a GPU and on a processor.
+_SIZES: Final = {
+    "slots": (384, 8),
+    "jobs": (8000, 16),
+    "converted_jobs": (3000, 4),
+    "interactive": (4000, 8),
+    "interactive_rate": (60.0, 2.0),
+    "book_s": (29_880.0, 102.0),
+    "steady_s": (600.0, 10.0),
+    "rival_s": (40.0, 5.0),
+    "expected_x": (1500.0, 4.0),
+}
+
+
+def _name(device: str) -> str:
+    if device == "cpu":
+        return "a processor"
+    return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

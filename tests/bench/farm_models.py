@@ -1,0 +1,166 @@
+"""A farm's models with random weights, as files below its home: XTTS-v2, HuBERT, RMVPE, voices.
+
+The published shapes on a GPU, small ones on a processor. Random weights never end a text of
+themselves: the stop id's bias is set so that takes are 6 s long in the mean.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from producer.volumes import Volumes
+from tests.unit.worker.engine.rvc.tiny_index import write
+from tests.unit.worker.engine.rvc.tiny_voice import write_voice
+from tests.unit.worker.engine.xtts import tiny_checkpoint
+from worker.engine.rvc.library import RvcLibrary
+from worker.engine.rvc.shared_files import CONTENT_FILES, PITCH_FILE, VOICES
+from worker.engine.xtts.checkpoint import load
+from worker.engine.xtts.decoder import Decoder
+from worker.engine.xtts.weights import CONDITIONING
+
+from .rvc_networks import TINY_SHAPES, TRUE_SHAPES, Random, Shapes, index_of, rmvpe_of
+from .xtts_copies import CODE_S
+from .xtts_published import EMBEDDING, drawn_model, write_description
+from .xtts_rows import prompt_of, takes_of
+
+#: Mean length of a take, and how near the bias has to bring it. [s]
+WANTED_S: Final = 6.0
+_NEAR_S: Final = 0.2
+
+#: Rows that a bias is judged by, and the biases between which the right one is looked for.
+_ROWS: Final = 192
+_BIASES: Final = (-20.0, 40.0)
+
+#: Names of the voices that speak, and of those that are converted into.
+SPEAKERS: Final = ("anna", "bert")
+TARGETS: Final = ("clara", "dora")
+
+
+def write_models(home: Path, device: str, *, rvc: bool) -> None:
+    """Write all files below `home`."""
+    begun_s = time.perf_counter()
+    volumes = Volumes(home)
+    volumes.make()
+    directory = volumes.models / "xtts"
+    if device == "cpu":
+        tiny_checkpoint.write_checkpoint(directory, stop_bias=6.0)
+    else:
+        _write_published(directory, torch.device(device))
+    if rvc:
+        write_rvc(volumes.models / "rvc", TINY_SHAPES if device == "cpu" else TRUE_SHAPES)
+    gc.collect()
+    if device != "cpu":
+        torch.cuda.empty_cache()
+    print(f"   models written in {time.perf_counter() - begun_s:.0f} s", flush=True)
+
+
+def _write_published(directory: Path, device: torch.device) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    write_description(directory)
+    model = drawn_model(device)
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    width = state["gpt.mel_head.weight"].shape[1]
+    del model
+    voices = {
+        name: {
+            "gpt_cond_latent": torch.randn(1, CONDITIONING, width),
+            "speaker_embedding": torch.randn(1, EMBEDDING, 1),
+        }
+        for name in SPEAKERS
+    }
+    torch.save(voices, directory / "speakers_xtts.pth")
+    torch.save({"model": state}, directory / "model.pth")
+    state["gpt.mel_head.bias"][-1] = _stop_bias(directory, device)
+    torch.save({"model": state}, directory / "model.pth")
+
+
+def _stop_bias(directory: Path, device: torch.device) -> float:
+    """Return the bias with which takes have the wanted length, by trying."""
+    checkpoint = load(directory, device, torch.bfloat16)
+    gpt, speaker = checkpoint.gpt, next(iter(checkpoint.speakers.values()))
+    decoder = Decoder(gpt, _ROWS)
+    low, high = _BIASES
+    while True:
+        bias = (low + high) / 2
+        # The recorded steps read it where it lies.
+        gpt.mel_head_bias[-1] = bias
+        prompts = [prompt_of(gpt, n, n, voice=speaker.latents.to(device)) for n in range(_ROWS)]
+        lengths_s = sorted(CODE_S * len(ids) for ids, _ in takes_of(decoder, prompts))
+        decoder.release(range(_ROWS))
+        mean_s = sum(lengths_s) / len(lengths_s)
+        tenth = len(lengths_s) // 10
+        print(
+            f"   stop bias {bias:.3f}: {mean_s:.2f} s in the mean, {lengths_s[tenth]:.1f} to "
+            f"{lengths_s[-tenth]:.1f} s without the tenths",
+            flush=True,
+        )
+        if abs(mean_s - WANTED_S) < _NEAR_S or high - low < 0.01:
+            return bias
+        low, high = (bias, high) if mean_s > WANTED_S else (low, bias)
+
+
+def write_rvc(directory: Path, shapes: Shapes) -> None:
+    """Write the shared networks and the voices of RVC."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_hubert(directory / CONTENT_FILES[1], *shapes.content)
+    torch.save(_rmvpe_state(shapes), directory / PITCH_FILE)
+    for number, name in enumerate(TARGETS):
+        voice = write_voice(directory / f"{name}.pth", sizes=shapes.voice, seed=number)
+        index = write(index_of(number, shapes.vectors), directory / f"{name}.index")
+        RvcLibrary(directory / VOICES).add(name, voice, index)
+
+
+def _write_hubert(folder: Path, channels: int, layers: int) -> None:
+    from transformers import HubertConfig, HubertModel
+
+    config = HubertConfig(num_hidden_layers=layers, conv_dim=(channels,) * 7)
+    model = HubertModel(config)
+    projection = torch.nn.Linear(config.hidden_size, 256)
+    final = {f"final_proj.{name}": tensor for name, tensor in projection.state_dict().items()}
+    folder.mkdir(exist_ok=True)
+    torch.save({**model.state_dict(), **final}, folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(config.to_json_string(use_diff=False))
+
+
+def _rmvpe_state(shapes: Shapes) -> dict[str, Tensor]:
+    """Return the network of `rmvpe_of` by the names of the file, with norms that do nothing."""
+    network = rmvpe_of(Random(torch.device("cpu"), torch.float32, 2), shapes)
+    state: dict[str, Tensor] = {}
+
+    def norm(name: str, bias: Tensor) -> None:
+        parts = {"weight": torch.ones_like(bias), "bias": bias, "running_mean": 0 * bias}
+        state.update({f"{name}.{part}": tensor for part, tensor in parts.items()})
+        state[f"{name}.running_var"] = torch.ones_like(bias)
+
+    def normed(name: str, place: int, found: Any) -> None:
+        state[f"{name}.{place}.weight"] = found.weight
+        norm(f"{name}.{place + 1}", found.bias)
+
+    def plain(name: str, found: Any) -> None:
+        state[f"{name}.weight"], state[f"{name}.bias"] = found.weight, found.bias
+
+    def blocks(name: str, found: Any) -> None:
+        for number, block in enumerate(found):
+            normed(f"{name}.{number}.conv", 0, block.first)
+            normed(f"{name}.{number}.conv", 3, block.second)
+            if block.shortcut is not None:
+                plain(f"{name}.{number}.shortcut", block.shortcut)
+
+    norm("unet.encoder.bn", torch.zeros(1))
+    for level, found in enumerate(network.down):
+        blocks(f"unet.encoder.layers.{level}.conv", found)
+    blocks("unet.intermediate.layers.0.conv", network.bottom)
+    for level, rise in enumerate(network.up):
+        normed(f"unet.decoder.layers.{level}.conv1", 0, rise.upsampling)
+        blocks(f"unet.decoder.layers.{level}.conv2", rise.blocks)
+    plain("cnn", network.last)
+    for name, tensor in network.recurrence.state_dict().items():
+        state[f"fc.0.gru.{name}"] = tensor
+    state["fc.1.weight"], state["fc.1.bias"] = network.head_weight, network.head_bias
+    return {name: tensor.detach().contiguous() for name, tensor in state.items()}

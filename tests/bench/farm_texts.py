@@ -1,0 +1,40 @@
+"""What the farm is given to say: sentences without end, each its own, and chapters of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+
+#: Letters of a sentence. The vocabulary of the measurements knows single letters alone, so
+#: this many ids are what about 6 s of speech have in the published one.
+SENTENCE_CHARS: Final = 36
+
+#: Of one in a chapter: more than half of what a chunk may have, so that each is a chunk.
+CHUNK_CHARS: Final = 131
+
+
+def sentence(number: int, chars: int = SENTENCE_CHARS) -> str:
+    """Return the sentence of this number: words of random letters, `chars` long."""
+    draw = random.Random(number)
+    words = ("".join(draw.choices(_LETTERS, k=draw.randint(2, 8))) for _ in range(chars))
+    begin = " ".join(words)[: chars - 1]
+    return (begin[:-1] + "e" if begin.endswith(" ") else begin) + "."
+
+
+def jobs(numbers: Sequence[int], voices: Sequence[str], **fields: Any) -> Iterator[dict[str, Any]]:
+    """Yield a job of one chunk for each number, as `submit_many` takes them; voices take turns."""
+    for number in numbers:
+        yield {"text": sentence(number), "voice": voices[number % len(voices)], **fields}
+
+
+def chapters(count: int, chunks: int, voices: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a book: so many chapters of so many chunks."""
+    book = []
+    for chapter in range(count):
+        numbers = range(-1 - chapter * chunks, -1 - (chapter + 1) * chunks, -1)
+        text = " ".join(sentence(number, CHUNK_CHARS) for number in numbers)
+        book.append({"text": text, "voice": voices[0], "custom_id": f"chapter-{chapter + 1}"})
+    return book
