@@ -71,7 +71,7 @@ def test_plain_autoscale_grows_with_a_burst_and_shrinks_when_idle(start_worker, 
     worker = start_worker("w", "--autoscale=8,2", slots=8, fake_speed=2, idle_thread_s=1)
 
     def threads() -> int:
-        stats = farm.broker.celery.control.inspect(timeout=1, destination=["w@test"]).stats()
+        stats = farm.broker.celery.control.inspect(timeout=10, destination=["w@test"]).stats()
         return stats["w@test"]["pool"]["max-concurrency"] if stats else 0
 
     assert threads() == 2

@@ -12,7 +12,7 @@ import soundfile
 
 from producer import AsyncVoiceFarm, InvalidJob, JobFailed, VoiceFarm, VolumeUnavailable
 from producer.state import JobState, Reason
-from tests.conftest import eventually
+from tests.conftest import eventually, facts_of
 
 pytestmark = pytest.mark.service
 
@@ -55,7 +55,7 @@ def test_equal_conversions_are_computed_once_and_others_are_not(start_worker, fa
 
     assert len(keys) == 2
     assert moved.path not in keys
-    assert farm.workers(1.0)["w@test"]["converted"] == 3
+    assert facts_of(farm)["converted"] == 3
 
 
 @pytest.mark.parametrize("process", ["inline", "own"])

@@ -15,7 +15,7 @@ import soundfile
 
 from producer import InvalidJob, JobFailed, VoiceFarm
 from producer.state import Reason
-from tests.conftest import eventually, missing
+from tests.conftest import eventually, facts_of, missing
 
 # Where torch is missing, nothing below can be imported.
 # ruff: noqa: E402
@@ -188,7 +188,7 @@ def test_bad_audio_ends_with_a_reason_or_is_right_and_harms_nobody(
         with pytest.raises(JobFailed, match=words) as failed:
             jobs[name].result(PATIENCE_S)
         assert failed.value.reason == Reason.UNFIT_AUDIO
-    assert farm.workers(1.0)["w@test"].get("deaths") == 0
+    assert facts_of(farm).get("deaths") == 0
 
 
 def test_a_voice_that_is_added_is_converted_into_without_a_restart(
@@ -249,4 +249,4 @@ def test_xtts_and_rvc_live_together_in_one_engine(models, start_worker, farm, ho
     spoken, converted = plain.result(PATIENCE_S), other.result(PATIENCE_S)
     assert (spoken.sample_rate_hz, converted.sample_rate_hz) == (24000, 40000)
     assert converted.duration_s == pytest.approx(spoken.duration_s, abs=0.001)
-    assert farm.workers(1.0)["w@test"]["engine"] == "xtts"
+    assert facts_of(farm)["engine"] == "xtts"

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 import soundfile
 
-from producer import JobCancelled, JobState, VoiceFarm
-from tests.conftest import eventually, missing
+from producer import JobCancelled, JobState
+from tests.conftest import eventually, facts_of, missing
 
 pytestmark = pytest.mark.service
 
@@ -42,11 +42,6 @@ def endless_model(home: Path) -> None:
 
     directory = home / "models" / "xtts"
     write_checkpoint(directory, stop_bias=-2.0, max_audio_tokens=MAX_CODES)
-
-
-def facts_of(farm: VoiceFarm) -> dict[str, Any]:
-    """What the worker says of its engine."""
-    return eventually(lambda: farm.workers(0.5).get("w@test"))
 
 
 def test_a_row_leaves_the_batch_in_the_middle_of_its_take_and_its_neighbour_goes_on(

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from producer import InvalidJob, VoiceFarm
-from tests.conftest import eventually, missing
+from tests.conftest import eventually, facts_of, missing
 
 pytestmark = pytest.mark.service
 
@@ -54,7 +54,7 @@ def test_jobs_become_files_and_one_that_cannot_be_spoken_fails_alone(models, sta
     if importlib.util.find_spec("cutlet") is None:
         with pytest.raises(InvalidJob, match="'ja'"):
             farm.submit("日本語", language="ja")
-    facts = farm.workers(1.0)["w@test"]
+    facts = facts_of(farm)
     assert facts["state"] == "ready"
     assert facts["revision"].startswith("xtts-")
     assert facts["engine"] == "xtts"
@@ -70,7 +70,7 @@ def test_a_voice_is_offered_changed_and_withdrawn_while_the_worker_runs(
     add("anna", models, tmp_path, seed=1)
     eventually(lambda: "anna" in offered(farm))
     first = farm.submit("Hello from the farm.", voice="anna").result(PATIENCE_S)
-    eventually(lambda: farm.workers(1.0).get("w@test", {}).get("voices") == 4)
+    eventually(lambda: facts_of(farm).get("voices") == 4)
 
     revision = offered(farm)["anna"]
     add("anna", models, tmp_path, seed=2)
