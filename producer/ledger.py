@@ -62,6 +62,10 @@ class JobRow:
     retakes: int = 0
     trimmed_s: float = 0.0
     truncated: int = 0
+    #: How loud the file is, and its loudest sample; None of what an older worker wrote. [dB of
+    #: full scale]
+    rms_db: float | None = None
+    peak_db: float | None = None
     cancel_requested: bool = False
 
     @property
@@ -71,6 +75,21 @@ class JobRow:
             return jobs.decode(self.encoded)
         except InvalidJob:
             return None
+
+    @property
+    def ran_s(self) -> float | None:
+        """Seconds of its last run; None if it never began or has not ended."""
+        begun_s, ended_s = self.times.get(JobState.RUNNING), self.times.get(self.state)
+        if begun_s is None or ended_s is None or not self.state.is_final:
+            return None
+        return max(0.0, ended_s - begun_s)
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of audio a second of its last run; None where there is no audio."""
+        if not self.ran_s or not self.state.has_output:
+            return None
+        return round(self.duration_s / self.ran_s, 2)
 
     @classmethod
     def decode(cls, job_id: str, fields: Mapping[str, str]) -> JobRow:
@@ -89,6 +108,8 @@ class JobRow:
         known: dict[str, Any] = {name: fields.get(name, "") for name in texts}
         known |= {name: int(fields.get(name, 0)) for name in counts}
         known |= {name: float(fields.get(name, 0)) for name in seconds}
+        levels = ("rms_db", "peak_db")
+        known |= {name: float(fields[name]) if fields.get(name) else None for name in levels}
         return cls(
             id=job_id,
             state=JobState(fields["state"]),

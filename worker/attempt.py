@@ -121,6 +121,8 @@ class Attempt:
             chunks_done=file.chunks,
             reused=file.reused,
             audio_s=file.duration_s,
+            rms_db="" if file.rms_db is None else file.rms_db,
+            peak_db="" if file.peak_db is None else file.peak_db,
             duration_s=file.duration_s,
             samples=file.samples,
             sample_rate_hz=file.sample_rate_hz,

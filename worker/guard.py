@@ -1,4 +1,7 @@
-"""The guard: a take whose length does not fit its text is taken again, with another seed."""
+"""The guard: a take whose length does not fit its text is taken again, with another seed.
+
+So is one that is mostly silence, is clipped, or says its last words over and over.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from .engine.errors import TakeCancelled
 from .engine.request import ChunkRequest, Take
 from .engine.service import SpeechEngine
 from .pace import Band, band_of
+from .quality import Quality, measure
 
 #: Decides which take is kept, together with the bands.
 RETAKES: Final = 2
@@ -35,12 +39,17 @@ class Judged:
     @cached_property
     def take(self) -> Take:
         """The take to be heard: the first good one, else the one that errs least."""
-        return min(self.takes, key=self._fault)
+        return self.takes[self._best]
+
+    @property
+    def quality(self) -> Quality:
+        """What was measured of that take; of what is not guarded nothing is."""
+        return self._qualities[self._best]
 
     @property
     def is_doubtful(self) -> bool:
         """True if not one of the takes is good."""
-        return self._fault(self.take) > (False, 1.0)
+        return self._fault(self._best) > (False, 1.0)
 
     @property
     def retakes(self) -> int:
@@ -52,10 +61,28 @@ class Judged:
         """True if the chunk is not to be taken again."""
         return not self.is_doubtful or self.retakes >= RETAKES
 
-    def _fault(self, take: Take) -> tuple[bool, float]:
+    @cached_property
+    def _best(self) -> int:
+        return min(range(len(self.takes)), key=self._fault)
+
+    @cached_property
+    def _qualities(self) -> tuple[Quality, ...]:
+        return tuple(_measured(take, self.band) for take in self.takes)
+
+    def _fault(self, place: int) -> tuple[bool, float]:
         if self.band is None:
             return False, 1.0
-        return take.truncated, self.band.excess(take.duration_s)
+        take = self.takes[place]
+        excess = max(self.band.excess(take.duration_s), self._qualities[place].excess)
+        return take.truncated, excess
+
+
+def _measured(take: Take, band: Band | None) -> Quality:
+    if band is None:
+        return Quality()
+    # Who says its last words again takes longer than usual.
+    tail = take.duration_s > band.longest_s / 2
+    return measure(take.samples, take.sample_rate_hz, tail=tail)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, computed_field
 from producer.job import AudioFormat
 from producer.version import VERSION
 
+from .quality import MOST_CLIPPED, MOST_SILENCE
+
 #: Raised when a field changes its meaning; a new field alone does not need it.
 MANIFEST_VERSION: Final = 1
 
@@ -20,7 +22,10 @@ SHOWN_DOUBTS: Final = 3
 
 
 class Doubt(BaseModel):
-    """One chunk whose audio has the wrong length for its text, whatever seed was tried."""
+    """One chunk whose audio has the wrong length for its text, whatever seed was tried.
+
+    Or is mostly silence, is clipped, or repeats its end.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,11 +37,24 @@ class Doubt(BaseModel):
     longest_s: float
     #: True if the model met its limit before it had come to an end.
     truncated: bool
+    #: Shares of its time that are silent, and of its samples that are clipped.
+    silence_share: float = 0.0
+    clipped_share: float = 0.0
+    #: Length of an end that says one phrase three times or more. 0 is none.
+    repeated_s: float = 0.0
 
     def __str__(self) -> str:
         usual = f"{self.shortest_s:.1f} to {self.longest_s:.1f} s are usual"
-        cut = ", cut off at the model's limit" if self.truncated else ""
-        return f"chunk {self.chunk}: {self.duration_s:.1f} s, {usual}{cut}"
+        words = [f"chunk {self.chunk}: {self.duration_s:.1f} s", usual]
+        if self.truncated:
+            words.append("cut off at the model's limit")
+        if self.silence_share > MOST_SILENCE:
+            words.append(f"{self.silence_share:.0%} silent")
+        if self.clipped_share > MOST_CLIPPED:
+            words.append(f"{self.clipped_share:.1%} clipped")
+        if self.repeated_s:
+            words.append(f"its last {self.repeated_s:.1f} s repeat")
+        return ", ".join(words)
 
 
 class Guarding(BaseModel):
@@ -77,6 +95,9 @@ class Facts(BaseModel):
     reused: int = 0
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
+    #: How loud it is, and its loudest sample. [dB of full scale]
+    rms_db: float | None = None
+    peak_db: float | None = None
     guarding: Guarding = Guarding()
     #: What decided the conversion into another voice; None if there was none.
     conversion: dict[str, JsonValue] | None = None

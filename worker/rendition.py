@@ -7,15 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.job import AnyJob
 
 from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
+from .level import Level
 from .manifest import Doubt, Facts, Guarding
 from .plan import Plan, Script
 from .shared_takes import SharedTakes
@@ -54,6 +55,7 @@ def render(
         for judged in rendition.takes():
             for block in judged.take.blocks():
                 staged.write(block, judged.take.sample_rate_hz)
+                heard.level.add(block)
             heard.add(judged)
             station.retakes.add(judged.retakes)
             if rendition.chunks > 1:
@@ -65,10 +67,8 @@ def render(
                 model_revision=offer.revision,
                 created_at=time.time(),
                 job=job.model_dump(mode="json"),
-                chunks=heard.chunks,
                 reused=source.found,
-                timings_s={"waited": heard.waited_s, "computed": heard.computed_s},
-                guarding=heard.guarding(),
+                **heard.facts(),
                 conversion=None if plan.target is None else {**plan.target.facts()},
             )
         )
@@ -93,6 +93,7 @@ class _Heard:
     retakes: int = 0
     trimmed_s: float = 0.0
     truncated: int = 0
+    level: Level = field(default_factory=Level)
     doubts: list[Doubt] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
@@ -112,16 +113,24 @@ class _Heard:
                     shortest_s=round(judged.band.shortest_s, 3),
                     longest_s=round(judged.band.longest_s, 3),
                     truncated=take.truncated,
+                    **asdict(judged.quality),
                 )
             )
 
-    def guarding(self) -> Guarding:
-        return Guarding(
+    def facts(self) -> dict[str, Any]:
+        guarding = Guarding(
             retakes=self.retakes,
             trimmed_s=round(self.trimmed_s, 3),
             truncated=self.truncated,
             doubts=tuple(self.doubts),
         )
+        return {
+            "chunks": self.chunks,
+            "timings_s": {"waited": self.waited_s, "computed": self.computed_s},
+            "guarding": guarding,
+            "rms_db": round(self.level.rms_db, 2),
+            "peak_db": round(self.level.peak_db, 2),
+        }
 
 
 class Rendition:

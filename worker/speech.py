@@ -13,7 +13,7 @@ from producer.queues import Priority
 from producer.text import halves, split
 from producer.volumes import Volumes
 
-from . import pace
+from . import pace, quality
 from .engine.errors import UnknownVoice
 from .engine.model import ModelOffer, ModelVoice
 from .engine.request import ChunkRequest, ConversionRequest
@@ -113,7 +113,7 @@ def _decides(job: SpeechJob, offer: ModelOffer, voice: ModelVoice) -> dict[str, 
         "engine": offer.engine,
         "model": offer.revision,
         "voice": voice.revision,
-        "guard": pace.REVISION if offer.guarded else None,
+        "guard": f"{pace.REVISION}+{quality.REVISION}" if offer.guarded else None,
         **job.take_parameters(),
     }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import statistics
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,11 +44,18 @@ class Report:
     repeated: int = 0
     losses: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
-    #: The longest runs, seconds first.
-    slowest: list[tuple[float, str]] = field(default_factory=list)
-    #: When each item began and ended its last run, in epoch seconds.
+    #: Chunks that were there already.
+    reused: int = 0
+    #: The longest runs: seconds, item, times real time.
+    slowest: list[tuple[float, str, float | None]] = field(default_factory=list)
+    #: When each item began and ended its last run, in epoch seconds, and its worker.
     begun_s: array[float] = field(default_factory=lambda: array("d"))
     ended_s: array[float] = field(default_factory=lambda: array("d"))
+    nodes: list[str] = field(default_factory=list)
+    #: Of each item with audio: times real time; how loud it is, and its loudest sample in dB.
+    speeds: array[float] = field(default_factory=lambda: array("d"))
+    levels_db: array[float] = field(default_factory=lambda: array("d"))
+    peaks_db: array[float] = field(default_factory=lambda: array("d"))
 
     @property
     def asked(self) -> int:
@@ -67,11 +75,18 @@ class Report:
     @property
     def working_s(self) -> float:
         """Seconds in which at least one item ran."""
-        total_s, until_s = 0.0, float("-inf")
-        for begun_s, ended_s in sorted(zip(self.begun_s, self.ended_s, strict=True)):
-            total_s += max(0.0, ended_s - max(begun_s, until_s))
-            until_s = max(until_s, ended_s)
-        return total_s
+        return _covered_s(zip(self.begun_s, self.ended_s, strict=True))
+
+    @property
+    def worker_s(self) -> float:
+        """Seconds in which a worker had one of the items, of all workers together.
+
+        A GPU has one worker, so these are GPU-seconds, shared with whatever else ran then.
+        """
+        runs: dict[str, list[tuple[float, float]]] = {}
+        for node, begun_s, ended_s in zip(self.nodes, self.begun_s, self.ended_s, strict=True):
+            runs.setdefault(node, []).append((begun_s, ended_s))
+        return sum(map(_covered_s, runs.values()))
 
     @property
     def speed(self) -> float | None:
@@ -103,6 +118,12 @@ class Report:
             "chars": self.chars,
             "working_s": round(self.working_s, 3),
             "speed": self.speed and round(self.speed, 2),
+            "worker_s": round(self.worker_s, 3),
+            "workers": len(set(self.nodes)),
+            "real_time_factor": spread_of(self.speeds),
+            "rms_db": spread_of(self.levels_db),
+            "peak_db": max(self.peaks_db, default=None),
+            "reused": self.reused,
             "first_s": min(self.begun_s, default=None),
             "last_s": max(self.ended_s, default=None),
             "retakes": self.retakes,
@@ -110,10 +131,19 @@ class Report:
             "repeated": self.repeated,
             "losses": self.losses,
             "slowest": [
-                {"custom_id": name, "seconds": round(took_s, 3)} for took_s, name in self.slowest
+                {"custom_id": name, "seconds": round(took_s, 3), "real_time_factor": factor}
+                for took_s, name, factor in self.slowest
             ],
             "failures": self.failures,
         }
+
+
+def spread_of(values: Sequence[float]) -> dict[str, float] | None:
+    """Return the least, the middle and the greatest of these; None if there is none."""
+    if not values:
+        return None
+    spread = {"least": min(values), "median": statistics.median(values), "greatest": max(values)}
+    return {name: round(value, 2) for name, value in spread.items()}
 
 
 def report(batch: BatchRow, items: Iterable[ItemRow]) -> Report:
@@ -133,18 +163,20 @@ def _add(told: Report, custom_id: str, row: JobRow) -> None:
     told.trimmed_s += row.trimmed_s
     told.repeated += row.attempts > 1
     told.losses += row.losses
+    told.reused += row.reused
     job = row.job
     text = job.text if isinstance(job, SpeechJob) else ""
     told.chars += len(text)
     if row.state.has_output:
         told.audio_s += row.duration_s
         told.size_bytes += row.size_bytes
-    begun_s, ended_s = row.times.get(JobState.RUNNING), row.times.get(row.state)
-    if row.state.is_final and begun_s is not None and ended_s is not None:
-        told.begun_s.append(begun_s)
-        told.ended_s.append(ended_s)
-        longest = heapq.nlargest(SLOWEST, [*told.slowest, (ended_s - begun_s, custom_id)])
-        told.slowest = longest
+        _add_numbers(told, row)
+    if row.ran_s is not None:
+        told.begun_s.append(row.times[JobState.RUNNING])
+        told.ended_s.append(row.times[row.state])
+        told.nodes.append(row.node)
+        run = (row.ran_s, custom_id, row.real_time_factor)
+        told.slowest = heapq.nlargest(SLOWEST, [*told.slowest, run], key=lambda one: one[:2])
     bad = row.state in (JobState.FAILED, JobState.CANCELLED, JobState.SUSPICIOUS)
     if bad and len(told.failures) < SHOWN_FAILURES:
         told.failures.append(
@@ -157,3 +189,22 @@ def _add(told: Report, custom_id: str, row: JobRow) -> None:
                 "text": text or None,
             }
         )
+
+
+def _add_numbers(told: Report, row: JobRow) -> None:
+    for values, value in (
+        (told.speeds, row.real_time_factor),
+        (told.levels_db, row.rms_db),
+        (told.peaks_db, row.peak_db),
+    ):
+        if value is not None:
+            values.append(value)
+
+
+def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
+    """Return how many seconds lie in at least one of these."""
+    total_s, until_s = 0.0, float("-inf")
+    for begun_s, ended_s in sorted(spans):
+        total_s += max(0.0, ended_s - max(begun_s, until_s))
+        until_s = max(until_s, ended_s)
+    return total_s

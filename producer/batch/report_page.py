@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from ..text import shorten
-from .report import Report
+from .report import Report, spread_of
 
 #: Rows of a table; the JSON has all.
 SHOWN: Final = 200
@@ -66,8 +66,11 @@ def page_of(told: Report) -> str:
         failures=_failures(told),
         slowest=_table(
             "Slowest items",
-            ("item", "seconds"),
-            [(name, f"{took_s:.1f}") for took_s, name in told.slowest],
+            ("item", "seconds", "times real time"),
+            [
+                (name, f"{took_s:.1f}", "" if factor is None else f"{factor:,.1f}")
+                for took_s, name, factor in told.slowest
+            ],
         ),
     )
 
@@ -90,9 +93,33 @@ def rows_of(told: Report) -> list[tuple[str, str]]:
         ("audio", f"{told.audio_s / 3600:,.2f} h, {told.size_bytes / 2**20:,.1f} MiB"),
         ("text", f"{told.chars:,} characters"),
         ("speed", f"{speed}, over {told.working_s:,.0f} s in which it ran"),
+        ("each item", _spread_words(told.speeds, "times real time")),
+        ("GPU time", _worker_words(told)),
+        ("level", _level_words(told)),
         ("retakes", f"{told.retakes:,}, and {told.trimmed_s:,.1f} s of tails cut off"),
+        ("reused", f"{told.reused:,} chunks that were there already"),
         ("begun again", f"{told.repeated:,} items; {told.losses:,} times a worker vanished"),
     ]
+
+
+def _spread_words(values: Sequence[float], unit: str) -> str:
+    spread = spread_of(values)
+    if spread is None:
+        return "unknown"
+    least, median, greatest = spread["least"], spread["median"], spread["greatest"]
+    return f"{least:,.1f} to {greatest:,.1f} {unit}, median {median:,.1f}"
+
+
+def _worker_words(told: Report) -> str:
+    count = len(set(told.nodes))
+    return f"{told.worker_s:,.0f} s of {count:,} workers, shared with what else ran"
+
+
+def _level_words(told: Report) -> str:
+    if not told.levels_db:
+        return "unknown"
+    peak = f", peak {max(told.peaks_db):.1f} dB" if told.peaks_db else ""
+    return _spread_words(told.levels_db, "dB of full scale") + peak
 
 
 def _failures(told: Report) -> str:

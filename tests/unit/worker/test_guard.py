@@ -44,7 +44,7 @@ class HandEngine:
 
 
 def take(duration_s: float, truncated: bool = False) -> Take:
-    samples = np.zeros(round(duration_s * RATE_HZ), np.float32)
+    samples = np.full(round(duration_s * RATE_HZ), 0.1, np.float32)
     return Take(samples, RATE_HZ, computed_s=1.0, truncated=truncated)
 
 
@@ -136,6 +136,36 @@ def test_what_was_cancelled_is_not_taken_again(engine, guard):
     assert len(engine.asked) == 1
     with pytest.raises(TakeCancelled):
         verdict.result(0)
+
+
+def silent() -> Take:
+    return Take(np.zeros(round(GOOD_S * RATE_HZ), np.float32), RATE_HZ)
+
+
+def clipped() -> Take:
+    return Take(np.ones(round(GOOD_S * RATE_HZ), np.float32), RATE_HZ)
+
+
+@pytest.mark.parametrize("bad", [silent, clipped])
+def test_a_take_of_the_right_length_that_is_silent_or_clipped_is_taken_again(engine, guard, bad):
+    verdict = guard.submit(CHUNK)
+    engine.asked[-1][1].set_result(bad())
+    assert not verdict.done()
+    engine.answer(GOOD_S)
+
+    assert (verdict.result(0).retakes, verdict.result(0).is_doubtful) == (1, False)
+
+
+def test_what_was_measured_of_the_take_that_is_kept_is_told(engine, guard):
+    verdict = guard.submit(CHUNK)
+    for bad in (clipped, silent, clipped):
+        engine.asked[-1][1].set_result(bad())
+
+    judged = verdict.result(0)
+
+    assert judged.is_doubtful
+    assert judged.quality.silence_share == 1.0
+    assert judged.quality.clipped_share == 0.0
 
 
 @given(st.integers(0, 2**63 - 1))

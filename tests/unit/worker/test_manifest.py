@@ -104,6 +104,18 @@ def test_doubts_are_told_with_their_numbers_and_not_without_end() -> None:
     assert Guarding().words == ""
 
 
+def test_of_a_doubt_only_what_is_wrong_is_told() -> None:
+    usual = {"chunk": 1, "duration_s": 2.0, "shortest_s": 1.0, "longest_s": 6.0, "truncated": False}
+
+    fine = Doubt(**usual, silence_share=0.2)
+    silent = Doubt(**usual, silence_share=0.912)
+    loud = Doubt(**usual, clipped_share=0.0312, repeated_s=1.84)
+
+    assert str(fine) == "chunk 1: 2.0 s, 1.0 to 6.0 s are usual"
+    assert str(silent) == f"{fine}, 91% silent"
+    assert str(loud) == f"{fine}, 3.1% clipped, its last 1.8 s repeat"
+
+
 def without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda fields: {key: value for key, value in fields.items() if key != name}
 

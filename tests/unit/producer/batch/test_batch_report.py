@@ -87,6 +87,40 @@ def test_only_the_time_in_which_something_ran_counts_for_the_speed(items):
     assert told.speed == 30 / 8
 
 
+def test_the_time_of_a_worker_counts_once_however_many_items_it_ran(items):
+    nodes = ("gpu0@a", "gpu0@a", "gpu1@a", "gpu1@a", "gpu0@a")
+    placed = [
+        replace(one, job=replace(one.job, node=node))
+        for one, node in zip(items, nodes, strict=True)
+    ]
+
+    told = report(batch_of(placed), placed)
+
+    # The first from 0 to 3 and 70 to 72, the second from 50 to 53.
+    assert (told.worker_s, told.facts()["workers"]) == (8.0, 2)
+    assert report(batch_of(items + items), items + items).worker_s == 8.0
+
+
+def test_each_item_has_its_speed_and_its_level(items):
+    leveled = [
+        replace(one, job=replace(one.job, rms_db=-20.0 - one.number, peak_db=-1.0 - one.number))
+        for one in items[:2]
+    ]
+
+    facts = report(batch_of(leveled), leveled).facts()
+
+    assert facts["real_time_factor"] == {"least": 5.0, "median": 5.0, "greatest": 5.0}
+    assert facts["rms_db"] == {"least": -21.0, "median": -20.5, "greatest": -20.0}
+    assert facts["peak_db"] == -1.0
+    assert "-21.0 to -20.0 dB of full scale, median -20.5, peak -1.0 dB" in page_of(
+        report(batch_of(leveled), leveled)
+    )
+
+
+def test_what_an_older_worker_wrote_has_no_level(items):
+    assert report(batch_of(items), items).facts()["rms_db"] is None
+
+
 def test_nothing_that_has_run_is_no_speed():
     told = report(batch_of([]), [])
 
@@ -110,7 +144,7 @@ def test_the_slowest_are_told_first(items):
 
     told = report(batch_of(many), many)
 
-    assert told.slowest[0] == (19.0, "name 80")
+    assert told.slowest[0] == (19.0, "name 80", 0.53)
     assert len(told.slowest) == 10
 
 
