@@ -17,6 +17,7 @@ from celery.worker.consumer.tasks import Tasks
 from producer.queues import SYNTHESIZE
 from producer.state import JobState
 
+from .allocator import give_back_freed
 from .broker_check import check_broker
 from .pulse import BEAT_S
 from .remote_control import restrict
@@ -64,6 +65,7 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
 def install(app: Celery) -> None:
     """Add our steps and signal handlers to the worker's app."""
     app.steps["consumer"].add(EngineStep)
+    signals.celeryd_after_setup.connect(give_back_freed, weak=False)
     signals.celeryd_after_setup.connect(check_broker, weak=False)
     signals.celeryd_after_setup.connect(restrict, weak=False)
     signals.worker_shutting_down.connect(_drain, weak=False)

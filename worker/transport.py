@@ -8,6 +8,7 @@ clock with that of Redis, and takes a lock which a worker that dies meanwhile ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from kombu.transport import virtual
@@ -72,13 +73,40 @@ class SentinelChannel(transport.SentinelChannel):
     QoS = QoS
 
 
-class Transport(transport.Transport):
+class _LeavesNothing:
+    """Takes what it gave to Celery's loop away again: each reconnection brings a new transport."""
+
+    _leave: Callable[[], None] = staticmethod(lambda: None)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have the loop look after the connection."""
+        self._leave()
+        before = set(loop.on_tick)
+        super().register_with_event_loop(connection, loop)  # type: ignore[misc]
+        ticks = loop.on_tick - before
+        cycle = self.cycle  # type: ignore[attr-defined]
+        timers = [timer for name, timer in vars(cycle).items() if name.endswith("_tref")]
+
+        def leave() -> None:
+            loop.on_tick -= ticks
+            for timer in timers:
+                timer.cancel()
+
+        self._leave = leave
+
+    def close_connection(self, connection: Any) -> None:
+        """Let go of all channels, and of the loop."""
+        self._leave()
+        super().close_connection(connection)  # type: ignore[misc]
+
+
+class Transport(_LeavesNothing, transport.Transport):
     """Makes our channels."""
 
     Channel = Channel
 
 
-class SentinelTransport(transport.SentinelTransport):
+class SentinelTransport(_LeavesNothing, transport.SentinelTransport):
     """Makes our channels on the master."""
 
     Channel = SentinelChannel

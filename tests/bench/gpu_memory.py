@@ -68,11 +68,15 @@ class Memory:
         """Write the checkpoint."""
         write_models(self._home, None if self._described else FEW_LAYERS)
 
+    def ready(self) -> None:
+        """Load, which tells what an engine needs before it says a word."""
+        with self._engine():
+            self._tell_ready()
+
     def free(self) -> bool:
         """Speak with all the memory there is: what the takes are, and what they need."""
         with self._engine() as engine:
-            self._tell("ready")
-            self._peak_bytes = 0 if self._described else torch.cuda.max_memory_reserved()
+            self._tell_ready()
             self._wanted = self._spoken(engine)
             self._tell(f"{self._rows} takes done")
         return len(set(self._wanted)) == self._rows
@@ -167,6 +171,10 @@ class Memory:
         takes = [future.result(TAKES_LIMIT_S) for future in futures]
         return [hashlib.sha256(take.samples.tobytes()).hexdigest() for take in takes]
 
+    def _tell_ready(self) -> None:
+        self._tell("ready")
+        self._peak_bytes = 0 if self._described else torch.cuda.max_memory_reserved()
+
     def _tell(self, what: str) -> None:
         if not self._described:
             now, most = torch.cuda.memory_reserved(), torch.cuda.max_memory_reserved()
@@ -211,15 +219,19 @@ def card() -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--described", action="store_true", help="without a GPU")
+    parser.add_argument("--only", choices=["worker"], help="leave the other sections out")
     options = parser.parse_args()
     sections = Sections(limit_s=150.0)
     with tempfile.TemporaryDirectory() as name:
         memory = Memory(Path(name) / "farm", described=options.described)
-        if not options.described:
+        if not options.described and not options.only:
             sections.run("what NVML tells", card)
         sections.run("a checkpoint", memory.write)
-        sections.run("takes with all the memory", memory.free)
-        sections.run("takes within a limit", memory.limited)
+        if options.only:
+            sections.run("what an engine takes", memory.ready)
+        else:
+            sections.run("takes with all the memory", memory.free)
+            sections.run("takes within a limit", memory.limited)
         sections.run("a worker within a limit", memory.worker)
     sections.show()
     return bool(sections.failed)

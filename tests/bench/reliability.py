@@ -16,6 +16,12 @@ from typing import Final
 
 _SUITE: Final = "tests/integration/faults"
 
+#: Cases that lie elsewhere.
+_MORE: Final = (
+    "tests/integration/test_dead_workers.py",
+    "tests/integration/test_sentinel.py",
+)
+
 #: The default of `VOICEFARM_LEASE_S`, which the suite shortens.
 REAL_LEASE_S: Final = 90
 
@@ -40,8 +46,9 @@ def main() -> int:
         rows = Path(directory) / "rows"
         code = run(rows, _SUITE)
         lost_host = run(rows, _SUITE, "-k", "lost", FAULTS_LEASE_S=str(REAL_LEASE_S))
+        more = run(rows, *_MORE, "-k", "at_once or in_the_middle")
         print(_HEAD + rows.read_text(), end="")
-    return code or lost_host
+    return code or lost_host or more
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evidence import LEASE_S, REPORT, Journal
+from evidence import LEASE_S, Journal
 
 from tests.conftest import WorkerProcess
+from tests.integration.fault_report import file_row
 
 
 @pytest.fixture
@@ -37,14 +38,5 @@ def worker(
 
 @pytest.fixture
 def report() -> Callable[..., None]:
-    """File a row of `docs/reliability.md`: fault, jobs tried, lost, files twice, seconds.
-
-    `rerun` is how many jobs were computed more than once.
-    """
-
-    def file(fault: str, *, tried: int, lost: int, twice: int, rerun: int, seconds: float) -> None:
-        if REPORT is not None:
-            with REPORT.open("a") as rows:
-                rows.write(f"| {fault} | {tried} | {lost} | {twice} | {rerun} | {seconds:.1f} |\n")
-
-    return file
+    """Files a row of `docs/reliability.md`."""
+    return file_row

@@ -21,9 +21,6 @@ from worker.store import STAGING, Store
 #: Of all workers here; `docs/reliability.md` was also measured at the real 90 s.
 LEASE_S = float(os.environ.get("FAULTS_LEASE_S", "10"))
 
-#: Where the rows of its table are collected.
-REPORT = Path(os.environ["FAULTS_REPORT"]) if "FAULTS_REPORT" in os.environ else None
-
 #: What a fault that takes a worker may cost: its lease, and this.
 RECOVERY_S = 15.0
 
