@@ -66,7 +66,7 @@ def _converter(folder: Path) -> Converter:
     return Converter(
         Content(read_content(hubert)),
         Pitch(read_rmvpe(rmvpe)),
-        Synthesizer(limits=Limits(scores=1 << 25, frames=2048)),
+        Synthesizer(limits=Limits(scores=1 << 25, rows=4)),
         batch_s=90,
     )
 

@@ -48,7 +48,7 @@ class Peer:
         from tests.unit.worker.engine.rvc.peers import peer_module
 
         for name in _NOT_CALLED:
-            if importlib.util.find_spec(name) is None:
+            if name not in sys.modules and importlib.util.find_spec(name) is None:
                 sys.modules[name] = ModuleType(name)
         torch.manual_seed(0)
         self.device, self.half = device, half

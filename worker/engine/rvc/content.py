@@ -25,6 +25,7 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
+from ..small_tensors import uploaded
 from .content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
 from .voice_config import Version
 
@@ -103,7 +104,9 @@ class Content:
         for row, wave in zip(batch, waves, strict=True):
             row[: len(wave)] = wave
         # [rows, count, FIRST_TAPS]
-        x = self._first(batch.unfold(1, FIRST_TAPS, _FIRST_STRIDE), valid.to(self._device))
+        x = self._first(
+            batch.unfold(1, FIRST_TAPS, _FIRST_STRIDE), uploaded(valid.numpy(), self._device)
+        )
         for taps, weight in zip(KERNELS[1:], self._weights.convolutions, strict=True):
             x = gelu(_halved(x, weight, taps))
         return x
@@ -140,7 +143,7 @@ class Content:
         x = linear(x, weights.features_weight, weights.features_bias)
         mask = None
         if min(frames) < x.shape[1]:
-            counts = torch.tensor(frames, device=self._device)
+            counts = uploaded(frames, self._device)
             inside = torch.arange(x.shape[1], device=self._device) < counts[:, None]
             x = x * inside[:, :, None]
             mask = inside[:, None, None]

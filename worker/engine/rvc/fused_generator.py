@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv_transpose2d
 
-from ..hifigan_fused import convolved, mean_of_blocks
+from ..hifigan_fused import convolved, mean_of_blocks, samples_of
 from ..hifigan_kernels import finish
 from ..hifigan_slopes import LAST_SLOPE, SLOPE
 from .generator import add_source
@@ -27,7 +27,7 @@ def generate_fused(
     ):
         plain, active = _upsampled(x, stage, rate, source, stride)
         x = mean_of_blocks(plain, active, stage.blocks, config.block_dilations, slope)
-    return convolved(x, weights.last).tanh_().flatten(1)
+    return samples_of(x, weights.last)
 
 
 def _upsampled(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ..small_tensors import uploaded
 from .splitting import Wave
 
 _RATE_HZ: Final = 16000
@@ -40,7 +42,7 @@ def high_passed(waves: Sequence[Tensor]) -> list[Tensor]:
     batch = pad_sequence([_continued(wave.double()) for wave in waves], True, 0.0, "left")
     response = _response(_fast_length(batch.shape[1] + _RING), batch.device)
     ends = [len(wave) + 2 * EDGE for wave in waves]
-    starts = torch.tensor([batch.shape[1] - end for end in ends], device=batch.device)
+    starts = uploaded([batch.shape[1] - end for end in ends], batch.device)
     once = _filtered(batch, starts, response)
     twice = _filtered(once.flip(1), torch.zeros_like(starts), response)
     return [row[:end].flip(0)[EDGE:-EDGE] for row, end in zip(twice, ends, strict=True)]
@@ -74,6 +76,7 @@ def _continued(wave: Tensor) -> Tensor:
     return torch.cat([before, wave, after])
 
 
+@lru_cache(maxsize=8)
 def _response(length: int, device: torch.device) -> Tensor:
     """Return what the filter makes of each frequency of a transform of `length`."""
     angles = torch.arange(length // 2 + 1, device=device, dtype=torch.float64) / length

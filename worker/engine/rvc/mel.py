@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..small_tensors import uploaded
+
 RATE_HZ: Final = 16000
 BANDS: Final = 128
 
@@ -54,7 +56,7 @@ class MelSpectrogram:
             batch, WINDOW, hop_length=HOP, window=self._window, center=False, return_complex=True
         )
         mels = (self._bands @ spectrum.abs()).clamp_min(_FLOOR).log()
-        counts = torch.tensor([frames_of(len(wave)) for wave in waves], device=mels.device)
+        counts = uploaded([frames_of(len(wave)) for wave in waves], mels.device)
         return mels * (torch.arange(mels.shape[2], device=mels.device) < counts[:, None, None])
 
 

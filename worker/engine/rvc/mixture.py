@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..small_tensors import uploaded
 from .clip import UNPROTECTED, Conversion
 from .retrieval import Index
 
@@ -32,10 +34,8 @@ def retrieved(
     for places in alike.values():
         rows = [features[place] for place in places]
         rates = [conversions[place].index_rate for place in places]
-        counts = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        rate = torch.tensor(rates, device=rows[0].device).repeat_interleave(
-            counts, output_size=sum(map(len, rows))
-        )
+        each = np.repeat(np.array(rates, np.float32), [len(row) for row in rows])
+        rate = uploaded(each, rows[0].device)
         blended = index.blend(torch.cat(rows), rate, conversions[places[0]].search)
         for place, part in zip(places, blended.split([len(row) for row in rows]), strict=True):
             mixed[place] = part

@@ -48,10 +48,20 @@ class Recording:
 
     def span(self, start: int, end: int) -> Tensor:
         """Return samples of the padded recording, on the device."""
-        first, last = start - self.pad, end - self.pad
-        if first >= 0 and last <= len(self.wave):
-            return self.wave[first:last].to(self.device)
-        # Mirrored over and over if it is short, as `mirrored` does with all of it.
+        first, last, samples = start - self.pad, end - self.pad, len(self.wave)
+        if first >= samples or last <= 0 or max(-first, last - samples) >= samples:
+            return self._mirrored_often(first, last)
+        within = self.wave[max(0, first) : min(last, samples)].to(self.device)
+        parts = [within]
+        if first < 0:
+            parts.insert(0, self.wave[1 : 1 - first].to(self.device).flip(0))
+        if last > samples:
+            behind = self.wave[2 * samples - 1 - last : samples - 1]
+            parts.append(behind.to(self.device).flip(0))
+        return torch.cat(parts) if len(parts) > 1 else within
+
+    def _mirrored_often(self, first: int, last: int) -> Tensor:
+        """Return samples `first .. last` of the wave, mirrored over and over where it is short."""
         period = max(1, 2 * (len(self.wave) - 1))
         places = torch.arange(first, last) % period
         places = torch.minimum(places, period - places)

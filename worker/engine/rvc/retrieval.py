@@ -63,9 +63,10 @@ class Index:
         exact = max(_FINALISTS * dim, len(self.vectors))
         rows = max(1, _ROOM // (self._longest * dim if search == "ivf1" else exact))
         parts = [self._found(part, search) for part in features.split(rows)]
+        found = torch.cat(parts)
         if isinstance(rate, Tensor):
-            rate = rate[:, None]
-        return torch.lerp(features, torch.cat(parts), torch.as_tensor(rate, device=features.device))
+            return torch.lerp(features, found, rate[:, None])
+        return torch.lerp(features, found, rate)
 
     def _found(self, features: Tensor, search: Search) -> Tensor:
         if search == "exact":

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear, pad
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ..small_tensors import uploaded
+from .recurrence import Recurrence
 from .rmvpe_file import Block, Convolution, Rise, RmvpeWeights
 
 
@@ -24,6 +25,7 @@ class Rmvpe:
         self._weights = weights
         self._device = weights.head_weight.device
         self._dtype = weights.head_weight.dtype
+        self._recurrence = Recurrence(weights.recurrence)
 
     @torch.inference_mode()
     def salience(self, spectrograms: Tensor, frames: Sequence[int]) -> Tensor:
@@ -35,18 +37,20 @@ class Rmvpe:
         unit = self._weights.alignment
         lengths = [-(-count // unit) * unit for count in frames]
         batch = pad(spectrograms, (0, max(lengths) - spectrograms.shape[2])).to(self._dtype)
-        hidden = self._unet(batch.mT[:, None], self._masks(lengths))
+        ends = uploaded(lengths, self._device)[:, None]
+        inside = (torch.arange(max(lengths), device=self._device) < ends).to(self._dtype)
+        is_even = min(lengths) == max(lengths)
+        hidden = self._unet(batch.mT[:, None], self._masks(None if is_even else inside))
         # [rows, channels, frames, bands] -> [rows, frames, channels bands]
-        return self._recur(hidden.transpose(1, 2).flatten(2), lengths).float()
+        heard = self._recurrence(hidden.transpose(1, 2).flatten(2), 1 - inside)
+        return linear(heard, self._weights.head_weight, self._weights.head_bias).sigmoid().float()
 
-    def _masks(self, lengths: list[int]) -> list[Tensor | None]:
+    def _masks(self, inside: Tensor | None) -> list[Tensor | None]:
         """Return for each level what is 1 within a row and 0 behind it, [rows, 1, frames, 1]."""
         levels = len(self._weights.down) + 1
-        if min(lengths) == max(lengths):
+        if inside is None:
             return [None] * levels
-        ends = torch.tensor(lengths, device=self._device)[:, None]
-        inside = torch.arange(max(lengths), device=self._device) < ends
-        mask = inside[:, None, :, None].to(self._dtype)
+        mask = inside[:, None, :, None]
         return [mask[:, :, :: 1 << level] for level in range(levels)]
 
     def _unet(self, x: Tensor, masks: list[Tensor | None]) -> Tensor:
@@ -62,13 +66,6 @@ class Rmvpe:
         for rise, mask in zip(weights.up, reversed(masks[:-1]), strict=True):
             x = _risen(x, passed.pop(), rise, mask)
         return _convolved(x, weights.last)
-
-    def _recur(self, x: Tensor, lengths: list[int]) -> Tensor:
-        packed = pack_padded_sequence(
-            x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
-        )
-        out, _ = pad_packed_sequence(self._weights.recurrence(packed)[0], batch_first=True)
-        return linear(out, self._weights.head_weight, self._weights.head_bias).sigmoid()
 
 
 def _through(x: Tensor, blocks: Sequence[Block], mask: Tensor | None) -> Tensor:

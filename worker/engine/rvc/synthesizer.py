@@ -3,8 +3,8 @@
     features, coarse pitch -> prior -> latents + noise -> flow -> decoder <- source <- pitch
 
 Utterances are padded into batches, and masks keep the padding out of everything. The decoder gets
-no padding: it computes crops of what is to be kept (see `crops`). What comes out depends neither
-on the neighbours in a batch nor on where an utterance was cut.
+no padding: it computes windows full of what is to be kept (see `windows`). What comes out depends
+neither on the neighbours in a batch nor on where an utterance was cut.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
-from .crops import Crop, plan
+from ..small_tensors import uploaded
 from .flow import run_flow
 from .generator import generator_for
 from .noise import LATENTS, SOURCE, Noise, counter_noise
@@ -26,6 +28,7 @@ from .prior import latent_statistics
 from .source import excitation, phases
 from .voice_config import VoiceConfig
 from .weights import SynthesizerWeights
+from .windows import Span, Window, windows_of
 
 #: How much of the latents' spread is drawn, as all conversions of this kind have it.
 _TEMPERATURE: Final = 0.66666
@@ -56,26 +59,26 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is computed at once: what bounds the memory."""
+    """How much is computed at once, and in which shapes: what bounds the memory."""
 
     #: Scores of attention, rows * frames * frames.
     scores: int = 1 << 28
-    #: Frames that the decoder computes at once, and the widest crop of one utterance.
-    frames: int = 4096
-    widest: int = 1600
-    #: Frames that widths are multiples of, so that many utterances share one.
-    grain: int = 32
+    #: Frames of the decoder's windows, and how many it computes at once: a GPU is no faster with
+    #: more (measured on one NVIDIA H200).
+    width: int = 512
+    rows: int = 8
+    #: On a processor the last window is no wider than a multiple of this.
+    grain: int = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """One crop of an utterance, and what the decoder needs for it."""
+class _Frames:
+    """What the decoder needs of all frames of all utterances, one behind the other."""
 
-    crop: Crop
-    utterance: int
-    z: Tensor  # [width, inter]
-    condition: Tensor  # [channels]
-    pitch: tuple[Tensor, Tensor, Tensor] | None  # begins, steps, f0: each [width]
+    z: Tensor  # [frames, inter]
+    pitch: Tensor | None  # [frames, 3] float32: begins, steps, f0
+    #: Where each utterance begins.
+    firsts: Sequence[int]
 
 
 class Synthesizer:
@@ -98,28 +101,71 @@ class Synthesizer:
     ) -> list[Tensor]:
         """Return the samples of what is kept of each utterance, in order: [samples] float32."""
         hop = config.samples_per_frame
-        waiting: dict[int, list[_Piece]] = defaultdict(list)
         device = weights.speakers.device
         samples = [
             torch.empty((one.keep[1] - one.keep[0]) * hop, device=device) for one in utterances
         ]
-        for batch in self._batches(utterances):
-            for piece in self._pieces(config, weights, utterances, batch):
-                waiting[piece.crop.width].append(piece)
-        for width, pieces in waiting.items():
-            rows = max(1, self._limits.frames // width)
-            for start in range(0, len(pieces), rows):
-                group = pieces[start : start + rows]
-                seeds = [utterances[piece.utterance].seed for piece in group]
-                waves = self._decode(config, weights, group, seeds)
-                for piece, wave in zip(group, waves, strict=True):
-                    crop, offset = piece.crop, utterances[piece.utterance].keep[0]
-                    kept = wave[
-                        (crop.keep_from - crop.start) * hop : (crop.keep_to - crop.start) * hop
-                    ]
-                    place = (crop.keep_from - offset) * hop
-                    samples[piece.utterance][place : place + len(kept)] = kept
+        frames = self._frames(config, weights, utterances)
+        for windows in self._groups(config, utterances, device):
+            waves = self._decode(config, weights, utterances, frames, windows)
+            for window, wave in zip(windows, waves, strict=True):
+                for part in window.segments:
+                    count = part.keep_to - part.keep_from
+                    to = part.keep_from - utterances[part.utterance].keep[0]
+                    kept = wave[part.kept_place * hop : (part.kept_place + count) * hop]
+                    samples[part.utterance][to * hop : (to + count) * hop] = kept
         return samples
+
+    def _frames(
+        self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
+    ) -> _Frames:
+        """Run prior and flow over all utterances, in batches."""
+        found: list[_Frames] = []
+        firsts: dict[int, int] = {}
+        computed = 0
+        for batch in self._batches(utterances):
+            longest = utterances[batch[0]].frames
+            firsts |= {place: computed + row * longest for row, place in enumerate(batch)}
+            computed += len(batch) * longest
+            found.append(self._batch(config, weights, [utterances[place] for place in batch]))
+        pitches = [one.pitch for one in found if one.pitch is not None]
+        return _Frames(
+            torch.cat([one.z for one in found]),
+            torch.cat(pitches) if pitches else None,
+            [firsts[place] for place in range(len(utterances))],
+        )
+
+    def _batch(
+        self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
+    ) -> _Frames:
+        padded = _Rows.of(config, weights, utterances)
+        _, *gates = _conditions(config, weights, padded.speakers)
+        z = self._latents(config, weights, padded, gates)
+        pitch = None
+        if padded.f0_hz is not None:
+            begins, steps = phases(padded.f0_hz, config.samples_per_frame, config.sample_rate_hz)
+            pitch = torch.stack([begins, steps, padded.f0_hz], dim=-1).flatten(0, 1)
+        return _Frames(z.flatten(0, 1), pitch, [])
+
+    def _groups(
+        self, config: VoiceConfig, utterances: Sequence[Utterance], device: torch.device
+    ) -> Iterator[list[Window]]:
+        """Yield the windows that the decoder computes together: of one width."""
+        halo = config.halo_frames
+        width = max(self._limits.width, 8 * halo)
+        grain = width if device.type == "cuda" else self._limits.grain
+        alike: dict[int, list[Window]] = defaultdict(list)
+        for speaker in sorted({one.speaker for one in utterances}):
+            spans = {
+                place: Span(one.frames, *one.keep)
+                for place, one in enumerate(utterances)
+                if one.speaker == speaker
+            }
+            for window in windows_of(spans, halo=halo, width=width, grain=grain):
+                alike[window.width].append(window)
+        for windows in alike.values():
+            for start in range(0, len(windows), self._limits.rows):
+                yield windows[start : start + self._limits.rows]
 
     def _batches(self, utterances: Sequence[Utterance]) -> Iterator[list[int]]:
         """Yield the places of utterances that go through prior and flow together."""
@@ -133,40 +179,6 @@ class Synthesizer:
             batch.append(place)
         if batch:
             yield batch
-
-    def _pieces(
-        self,
-        config: VoiceConfig,
-        weights: SynthesizerWeights,
-        utterances: Sequence[Utterance],
-        batch: Sequence[int],
-    ) -> Iterator[_Piece]:
-        """Run prior and flow over a batch, and yield what the decoder is to compute of it."""
-        rows = [utterances[place] for place in batch]
-        padded = _Rows.of(config, weights, rows)
-        conditions = linear(
-            weights.speakers[padded.speakers], weights.conditions.weight, weights.conditions.bias
-        )
-        first, *gates = conditions.split(_widths(config, weights), dim=1)
-        z = self._latents(config, weights, padded, gates)
-        begins, steps = (
-            phases(padded.f0_hz, config.samples_per_frame, config.sample_rate_hz)
-            if padded.f0_hz is not None
-            else (None, None)
-        )
-        for row, place in enumerate(batch):
-            for crop in plan(
-                rows[row].frames,
-                *rows[row].keep,
-                halo=config.halo_frames,
-                widest=self._limits.widest,
-                grain=self._limits.grain,
-            ):
-                span = slice(crop.start, crop.start + crop.width)
-                pitch = None
-                if begins is not None and steps is not None and padded.f0_hz is not None:
-                    pitch = (begins[row, span], steps[row, span], padded.f0_hz[row, span])
-                yield _Piece(crop, place, z[row, span], first[row], pitch)
 
     def _latents(
         self,
@@ -188,24 +200,50 @@ class Synthesizer:
         self,
         config: VoiceConfig,
         weights: SynthesizerWeights,
-        pieces: Sequence[_Piece],
-        seeds: Sequence[int],
+        utterances: Sequence[Utterance],
+        frames: _Frames,
+        windows: Sequence[Window],
     ) -> Tensor:
-        """Return the samples of pieces of one width, [rows, width * samples_per_frame]."""
-        z = torch.stack([piece.z for piece in pieces])
-        condition = torch.stack([piece.condition for piece in pieces])
+        """Return the samples of windows of one width, [rows, width * samples_per_frame]."""
+        hop, device = config.samples_per_frame, frames.z.device
+        places, seeds, numbers = uploaded(_laid_out(utterances, frames, windows), device)
+        first = [utterances[window.segments[0].utterance] for window in windows]
+        speakers = uploaded([one.speaker for one in first], device)
         source = None
-        pitches = [piece.pitch for piece in pieces if piece.pitch is not None]
-        if weights.decoder.source is not None and pitches:
-            hop, device = config.samples_per_frame, z.device
-            begins, steps, f0_hz = (torch.stack(parts) for parts in zip(*pitches, strict=True))
-            firsts = torch.tensor([piece.crop.start * hop for piece in pieces], device=device)
-            places = torch.tensor(seeds, device=device)
-            noise = self._noise(places, SOURCE, firsts, z.shape[1] * hop)
+        if weights.decoder.source is not None and frames.pitch is not None:
+            begins, steps, f0_hz = frames.pitch[places].unbind(-1)
+            noise = self._noise(seeds.flatten(), SOURCE, numbers.flatten() * hop, hop)
+            noise = noise.view(len(windows), -1)
             source = excitation(weights.decoder.source, begins, steps, f0_hz > 0, noise)
-            source = source.to(z.dtype)
-        network = generator_for(z.device, triton=self._triton)
-        return network(config, weights.decoder, z, condition, source).float()
+            source = source.to(frames.z.dtype)
+        network = generator_for(device, triton=self._triton)
+        condition, *_ = _conditions(config, weights, speakers)
+        return network(config, weights.decoder, frames.z[places], condition, source).float()
+
+
+def _laid_out(
+    utterances: Sequence[Utterance], frames: _Frames, windows: Sequence[Window]
+) -> npt.NDArray[np.int64]:
+    """Return [3, rows, width]: where each frame is, its utterance's seed, its number in that."""
+    laid = np.zeros((3, len(windows), windows[0].width), np.int64)
+    for row, window in enumerate(windows):
+        for part in window.segments:
+            numbers = np.arange(part.start, part.start + part.width)
+            view = laid[:, row, part.place : part.place + part.width]
+            view[0] = frames.firsts[part.utterance] + numbers
+            view[1] = utterances[part.utterance].seed
+            view[2] = numbers
+    return laid
+
+
+def _conditions(
+    config: VoiceConfig, weights: SynthesizerWeights, speakers: Tensor
+) -> tuple[Tensor, ...]:
+    """Return what each row's speaker adds to the decoder's first convolution, and to the gates."""
+    by = weights.conditions
+    added = linear(weights.speakers[speakers], by.weight, by.bias)
+    parts: tuple[Tensor, ...] = added.split(_widths(config, weights), dim=1)
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +262,7 @@ class _Rows:
         cls, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
     ) -> _Rows:
         device, dtype = weights.speakers.device, weights.speakers.dtype
-        frames = torch.tensor([one.frames for one in utterances], device=device)
+        frames = uploaded([one.frames for one in utterances], device)
         longest = max(one.frames for one in utterances)
         mask = torch.arange(longest, device=device) < frames[:, None]
         coarse = f0_hz = None
@@ -236,8 +274,8 @@ class _Rows:
             coarse=coarse,
             f0_hz=f0_hz,
             mask=mask.to(dtype),
-            speakers=torch.tensor([one.speaker for one in utterances], device=device),
-            seeds=torch.tensor([one.seed for one in utterances], device=device),
+            speakers=uploaded([one.speaker for one in utterances], device),
+            seeds=uploaded([one.seed for one in utterances], device),
         )
 
 

@@ -99,8 +99,9 @@ def test_seeds_decide_the_noise(converter, voices):
         [Clip(speech(0.6), 16000, voices[0], seed=seed) for seed in (1, 1, 2)]
     )
 
-    assert torch.equal(one, two)
-    assert not torch.equal(one, other)
+    # They lie in other places of the decoder's windows.
+    assert torch.allclose(one, two, rtol=0, atol=1e-5)
+    assert (one - other).abs().max() > 1e-3
 
 
 def bad_clips(voice: Voice, silent: Voice) -> list[tuple[Clip, type[Exception], str]]:

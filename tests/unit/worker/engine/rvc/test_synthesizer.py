@@ -7,6 +7,7 @@ import importlib.util
 import io
 import sys
 import types
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,15 @@ def replay(seeds: Tensor, stream: int, firsts: Tensor, count: int) -> Tensor:
     return torch.stack([long_noise(seed, stream, first + count)[first:] for seed, first in rows])
 
 
+@lru_cache(maxsize=2)
+def _row(seed: int, stream: int) -> Tensor:
+    generator = torch.Generator().manual_seed(2 * seed + stream)
+    return torch.randn(250_000, generator=generator)
+
+
 def long_noise(seed: int, stream: int, count: int) -> Tensor:
     """The beginning of one row."""
-    generator = torch.Generator().manual_seed(2 * seed + stream)
-    return torch.randn(250_000, generator=generator)[:count]
+    return _row(seed, stream)[:count]
 
 
 def peer_network(file: Path) -> Any:
@@ -122,7 +128,7 @@ def test_samples_are_those_of_the_peer(tmp_path, version, rate, f0):
     config, weights = loaded(file)
     said = utterances_of(config)
 
-    ours = Synthesizer(noise=replay, limits=Limits(widest=128)).synthesize(config, weights, said)
+    ours = Synthesizer(noise=replay, limits=Limits(width=128)).synthesize(config, weights, said)
 
     for samples, utterance in zip(ours, said, strict=True):
         theirs = peer_samples(network, config, utterance)
@@ -134,7 +140,7 @@ def test_neighbours_and_cuts_change_nothing(tmp_path):
     config, weights = loaded(write_voice(tmp_path / "voice.pth"))
     said = utterances_of(config)
 
-    together = Synthesizer(limits=Limits(widest=64, scores=2 * 333**2)).synthesize(
+    together = Synthesizer(limits=Limits(width=64, scores=2 * 333**2)).synthesize(
         config, weights, said
     )
 
