@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from producer.backlog import Backlog
+from producer.batch.outlook import Outlook
 from producer.queues import QUEUE_OF
 from producer.state import JobState
 
@@ -31,6 +32,8 @@ class Sight(NamedTuple):
     #: The heartbeats of all workers, and of every `up`, by name.
     workers: Mapping[str, Facts] = {}
     hosts: Mapping[str, Facts] = {}
+    #: What the batches ask for, and how fast the farm is.
+    outlook: Outlook = Outlook(0.0)
 
 
 #: Facts of the engine, by their name in its snapshot: what they are called and what they say.
@@ -139,6 +142,23 @@ def _of_farm(sight: Sight) -> Iterable[Metric]:
     oldest = backlog.oldest_age_s
     yield GaugeMetricFamily("voicefarm_oldest_job_seconds", "Its time in the queue.", value=oldest)
     yield from _of_posts(sight)
+    yield from _of_batches(sight.outlook)
+
+
+def _of_batches(outlook: Outlook) -> Iterable[Metric]:
+    """When the batches are done; of which that is not known, nothing is told."""
+    left = GaugeMetricFamily(
+        "voicefarm_batch_left_audio_seconds", "Audio that it still asks for.", labels=["batch"]
+    )
+    finish = GaugeMetricFamily(
+        "voicefarm_batch_finish_seconds", "Time until it is done.", labels=["batch"]
+    )
+    for batch in outlook.batches:
+        left.add_metric([batch.id], batch.left_s)
+        finish_s = outlook.of_batch(batch).finish_s
+        if finish_s is not None:
+            finish.add_metric([batch.id], finish_s - outlook.now_s)
+    yield from (left, finish)
 
 
 def _of_posts(sight: Sight) -> Iterable[Metric]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from producer.batch.demand import read_demand
+from producer.batch.outlook import read_outlook
 from producer.broker import CONNECT_TIMEOUT_S, Broker
 from producer.heartbeats import heartbeats
 from producer.ledger import Ledger
@@ -66,12 +67,14 @@ class Telling:
     def _sight(self) -> Sight | None:
         from .metrics import Sight
 
+        now_s = time.time()
         try:
             return Sight(
-                read_demand(self._broker.redis, time.time()),
+                read_demand(self._broker.redis, now_s),
                 self._ledger.counts(),
                 workers=heartbeats(self._broker.redis, Beating.WORKER),
                 hosts=heartbeats(self._broker.redis, Beating.HOST),
+                outlook=read_outlook(self._broker.redis, now_s),
             )
         except redis.RedisError:
             return None

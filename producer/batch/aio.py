@@ -12,7 +12,9 @@ from ..errors import WaitTimeout
 from .batch_row import BatchRow
 from .estimate import Estimate
 from .handle import LOOK_S, Batch
-from .ledger import PIECE
+from .ledger import PIECE, ItemRow
+from .proof import Flaw
+from .report import Report
 
 
 class AsyncBatch:
@@ -45,6 +47,21 @@ class AsyncBatch:
         while piece := await asyncio.to_thread(lambda: list(islice(lines, PIECE))):
             for line in piece:
                 yield line
+
+    async def items(self) -> AsyncIterator[ItemRow]:
+        """Yield every item in the order of the input, with the row of its job."""
+        items = self._batch.items()
+        while piece := await asyncio.to_thread(lambda: list(islice(items, PIECE))):
+            for item in piece:
+                yield item
+
+    async def report(self) -> Report:
+        """Read every item, and return what became of them, added up."""
+        return await asyncio.to_thread(self._batch.report)
+
+    async def verify(self) -> list[Flaw]:
+        """Read every file again; return those that are missing or not what they were."""
+        return await asyncio.to_thread(self._batch.verify)
 
     async def estimate(self) -> Estimate:
         """Return when it will be done, as far as that is known."""

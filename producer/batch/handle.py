@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..backlog import read_backlog
 from ..errors import BatchNotFound, WaitTimeout
 from ..job_handle import Job
-from ..queues import RATES_KEY
 from ..state import JobState
 from .archive import Archive, completed
 from .batch_row import BatchRow
-from .estimate import PLAIN, Estimate, estimate, farm_rate
+from .estimate import PLAIN, Estimate
 from .ledger import BatchLedger, ItemRow
+from .outlook import read_outlook
 from .proof import Flaw, Proof, prove
 from .report import Report, report
 from .schedule import Schedule
@@ -151,23 +150,8 @@ def estimate_of_work(
     farm: VoiceFarm, schedule: Schedule, work_s: float, path: str = PLAIN
 ) -> Estimate:
     """Return when `work_s` of audio are done if all that is asked for already is done too."""
-    now_s = time.time()
     with farm.broker.reachable():
-        live = batch_ledger(farm).live()
-        # What waits in the queue and is no batch's.
-        others_s = read_backlog(farm.broker.redis, now_s).waiting_s
-        others_s -= sum(batch.audio_s[JobState.QUEUED] for batch in live)
-        # Work of another kind before it goes at another speed.
-        alone = all(batch.path == path for batch in live if batch.left_s)
-        rate = rate_of(farm, now_s, path) if alone else None
-    asked_s = sum(batch.left_s for batch in live) + max(0.0, others_s)
-    return estimate(schedule, now_s, work_s + asked_s, rate)
-
-
-def rate_of(farm: VoiceFarm, now_s: float, path: str = PLAIN) -> float | None:
-    """Return the farm's rate in seconds of audio a second, None if unknown."""
-    published: dict[Any, Any] = farm.broker.redis.hgetall(RATES_KEY)
-    return farm_rate(published, path, now_s)
+        return read_outlook(farm.broker.redis, time.time()).of_work(schedule, work_s, path)
 
 
 def result_line(item: ItemRow, locate: Any = Path) -> dict[str, Any]:

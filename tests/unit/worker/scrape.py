@@ -7,6 +7,8 @@ from collections import defaultdict
 from prometheus_client.parser import text_string_to_metric_families
 
 from producer.backlog import Backlog
+from producer.batch.batch_row import BatchRow
+from producer.batch.outlook import Outlook
 from producer.queues import Priority
 from producer.state import JobState
 from worker.metrics import Sight, WorkerCollector, exposition
@@ -21,6 +23,7 @@ FACTS = {
         "temperature_c": 71, "throttling": ["power_cap", "thermal_hardware"],
     },
 }  # fmt: skip
+BATCH = {"name": "A book", "client": "me", "created_s": "0", "items": "2", "whole": "1"}
 SIGHT = Sight(
     Backlog(
         jobs={Priority.INTERACTIVE: 1, Priority.BATCH: 40},
@@ -30,6 +33,12 @@ SIGHT = Sight(
     counts=dict.fromkeys(JobState, 4),
     workers={"gpu0@a": {"state": "ready"}, "gpu1@a": {"state": "ready"}, "b": {"state": "broken"}},
     hosts={"a/1": {"most": 2, "restarts": 6}},
+    outlook=Outlook(
+        1000.0,
+        [BatchRow.decode("b" * 24, BATCH, {"waiting_window": "2", "waiting_window_ms": "500000"})],
+        others_s=100.0,
+        rates={"gpu0@a": '{"at_s": 1000.0, "rates": {"speech": 10.0}}'},
+    ),
 )
 GPU = ("gpu", "name", "uuid")
 

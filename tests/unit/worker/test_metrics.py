@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scrape import FACTS, samples, told
+from scrape import FACTS, SIGHT, samples, told
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs/architecture.md"
 
@@ -55,6 +56,23 @@ def test_the_workers_of_the_farm_are_counted_and_their_restarts():
     assert found["voicefarm_worker_restarts_total a/1"] == 6
     assert found["voicefarm_leases_lost_total"] == 1
     assert found["voicefarm_retakes_total"] == 3
+
+
+def test_of_a_batch_it_is_told_what_is_left_and_when_it_is_done():
+    found = samples()
+
+    assert found[f"voicefarm_batch_left_audio_seconds {'b' * 24}"] == 500
+    # With the 100 s that others wait for, at ten times real time.
+    assert found[f"voicefarm_batch_finish_seconds {'b' * 24}"] == 60
+
+
+def test_when_a_batch_is_done_is_left_out_while_nobody_has_measured():
+    unmeasured = replace(SIGHT.outlook, rates={})
+
+    found = samples(sight=SIGHT._replace(outlook=unmeasured))
+
+    assert found[f"voicefarm_batch_left_audio_seconds {'b' * 24}"] == 500
+    assert not any("batch_finish" in name for name in found)
 
 
 def test_without_a_broker_the_worker_still_tells_of_itself():
