@@ -38,6 +38,7 @@ from .version import VERSION
 
 if TYPE_CHECKING:
     from .aio import AsyncJob, AsyncVoiceFarm
+    from .assemble_job import AssembleJob
     from .batch.aio import AsyncBatch
     from .batch.handle import Batch
     from .batch.schedule import Schedule
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
+    "AssembleJob",
     "AsyncBatch",
     "AsyncJob",
     "AsyncVoiceFarm",
@@ -89,6 +91,7 @@ __all__ = [
 #: What brings Celery, Redis or pydantic along is imported when it is first used, so that
 #: `voicefarm --help`, and a host that only names our errors, do not wait for them.
 _LATE = {
+    "AssembleJob": "assemble_job",
     "AsyncBatch": "batch.aio",
     "AsyncJob": "aio",
     "AsyncVoiceFarm": "aio",

@@ -14,7 +14,7 @@ from .queues import (
     CATALOGUE_KEY,
     PAUSED_KEY,
     PREFIX,
-    QUEUE_OF,
+    QUEUES,
     RATES_KEY,
     REPLICATION_KEY,
     batch_key,
@@ -42,7 +42,7 @@ class Role(StrEnum):
 #: `client|setinfo`, which came with 7.2; all that `client` may do to others is dangerous.
 _CONNECT: Final = "-@all +@connection -@admin -@dangerous +info"
 
-#: kombu's routing table of our two queues.
+#: kombu's routing table of our queues.
 _BINDINGS: Final = ("_kombu.binding.speech.*", "_kombu.binding_permanent.speech.*")
 
 #: kombu's queues for the events and the answers of workers, and what it keeps of them.
@@ -89,7 +89,7 @@ _WORKER_COMMANDS: Final = (
 _KEYS: Final[dict[Role, tuple[str, ...]]] = {
     Role.PRODUCER: (
         *(f"~{key}" for key in (job_key("*"), state_key("*"), idempotency_key("*"))),
-        *(f"~{queue}*" for queue in QUEUE_OF.values()),
+        *(f"~{queue}*" for queue in QUEUES),
         *(f"~{key}" for key in _BINDINGS),
         f"%R~{CATALOGUE_KEY}",
         *(f"~{key}" for key in (batch_key("*"), BATCHES_KEY, PAUSED_KEY)),

@@ -23,12 +23,13 @@ from redis.retry import Retry
 
 from .acknowledgement import confirm
 from .address import Address
+from .assemble_job import AssembleJob
 from .broker_doubts import doubts
 from .config import ProducerSettings
 from .embedded import EmbeddedBroker
 from .errors import BrokerRefused, BrokerUnavailable, InvalidJob, SettingsError, VoicefarmError
 from .job import AnyJob, SpeechJob, decode
-from .queues import QUEUE_OF, SYNTHESIZE, Priority
+from .queues import QUEUE_OF, QUEUES, Priority, task_of
 from .refusals import broker_error
 from .text import shorten
 
@@ -61,7 +62,7 @@ _CONFIGURATION: Final[dict[str, Any]] = {
     "result_serializer": "json",
     "event_serializer": "json",
     "accept_content": ["json"],
-    "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()],
+    "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
     "task_default_queue": QUEUE_OF[next(iter(QUEUE_OF))],
     "task_create_missing_queues": False,
     # The ledger holds the outcome. A result that cannot be stored while Redis is away would
@@ -158,17 +159,17 @@ class Broker:
 
     def send(self, jobs: Sequence[tuple[str, AnyJob]]) -> None:
         """Put one message a job on its queue, many in one round trip."""
-        self._send([(job_id, job.priority, _shown(job)) for job_id, job in jobs])
+        self._send([(job_id, job.queue, _shown(job)) for job_id, job in jobs])
 
     def send_encoded(self, jobs: Sequence[tuple[str, str]]) -> None:
-        """Put one message on its queue for each batch item, as the ledger has its job."""
-        self._send([(job_id, Priority.BATCH, _shown_of(encoded)) for job_id, encoded in jobs])
+        """Put one message on its queue for each job of a batch, as the ledger has it."""
+        self._send([(job_id, *_told(encoded)) for job_id, encoded in jobs])
 
-    def send_again(self, jobs: Sequence[tuple[str, Priority]]) -> None:
-        """Put another message on its queue for each job, known by its id and its class."""
-        self._send([(job_id, priority, "(sent again)") for job_id, priority in jobs])
+    def send_again(self, jobs: Sequence[tuple[str, str]]) -> None:
+        """Put another message on its queue for each job, known by its id and its queue."""
+        self._send([(job_id, queue, "(sent again)") for job_id, queue in jobs])
 
-    def _send(self, jobs: Sequence[tuple[str, Priority, str]]) -> None:
+    def _send(self, jobs: Sequence[tuple[str, str, str]]) -> None:
         with self.reachable(), self.celery.producer_pool.acquire(block=True) as producer:
             if len(jobs) > 1 and producer.supports_batch_publish:
                 with producer.batch(max_size=PUBLISH_BATCH):
@@ -176,13 +177,13 @@ class Broker:
             else:
                 self._send_each(jobs, producer)
 
-    def _send_each(self, jobs: Sequence[tuple[str, Priority, str]], producer: Any) -> None:
-        for job_id, priority, shown in jobs:
+    def _send_each(self, jobs: Sequence[tuple[str, str, str]], producer: Any) -> None:
+        for job_id, queue, shown in jobs:
             self.celery.send_task(
-                SYNTHESIZE,
+                task_of(queue),
                 args=[job_id],
                 task_id=job_id,
-                queue=QUEUE_OF[priority],
+                queue=queue,
                 producer=producer,
                 # What Flower and the logs show in place of the arguments.
                 argsrepr=shown,
@@ -203,7 +204,6 @@ class Broker:
 
     def ask_workers(self, command: str, timeout_s: float) -> dict[str, Any]:
         """Return each worker's answer to an inspect command, by node name."""
-
         control = self.celery.control
         with self.reachable():
             replies = self._twice(lambda: control.broadcast(command, reply=True, timeout=timeout_s))
@@ -284,14 +284,17 @@ def mask(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{address}"))
 
 
-def _shown_of(encoded: str) -> str:
-    try:
-        return _shown(decode(encoded))
-    except InvalidJob:
-        return "(of another version)"
+def _told(encoded: str) -> tuple[str, str]:
+    """Return the queue of a job as the ledger has it, and what is shown of it."""
+    with suppress(InvalidJob):
+        job = decode(encoded)
+        return job.queue, _shown(job)
+    return QUEUE_OF[Priority.BATCH], "(of another version)"
 
 
 def _shown(job: AnyJob) -> str:
     if isinstance(job, SpeechJob):
         return f"(voice={job.voice!r}, text={shorten(job.text)!r})"
+    if isinstance(job, AssembleJob):
+        return f"(batch={job.batch!r}, format={job.format!r})"
     return f"(voice={job.convert.voice!r}, upload={job.upload[:12]!r})"

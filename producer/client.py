@@ -23,7 +23,7 @@ from .job import AnyJob, RvcSettings, SpeechJob, convert_job, new_job_id, speech
 from .job_handle import Job, Progress, SpeechResult
 from .ledger import JobRow, Ledger
 from .overview import Overview, read_overview
-from .queues import CATALOGUE_KEY, QUEUE_OF, Priority
+from .queues import CATALOGUE_KEY, Priority
 from .state import JobState
 from .uploads import put
 from .voices import Catalogue
@@ -120,7 +120,8 @@ class VoiceFarm:
     def batch(self, items: Items, /, **how: Any) -> Batch:
         """Queue a batch and return it: a file or folder, or items as `submit_many` takes them.
 
-        `schedule`, `skip_invalid`, `client` and `name` say how; all else holds for every item.
+        `schedule`, `skip_invalid`, `client` and `name` say how, and `assemble={"format": "m4b"}`
+        has a book made of it, see `AssembleJob`; all else holds for every item.
         `InvalidItem` names the first that is wrong, and nothing is queued.
         """
         return submission(self, items, how).submit()
@@ -190,7 +191,7 @@ class VoiceFarm:
     def _submitted(self, job: AnyJob, idempotency_key: str | None, *, require_worker: bool) -> Job:
         with self.broker.reachable():
             if require_worker and not self.workers():
-                raise NoWorker(QUEUE_OF[job.priority])
+                raise NoWorker(job.queue)
         key = idempotency_key or ""
         return Job(self, take_in(self.broker, self.ledger, new_job_id(), job, key))
 

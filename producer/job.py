@@ -1,7 +1,8 @@
 """The job contract: what a producer asks for, frozen, versioned and strict.
 
-`SpeechJob` is text to speech, `ConvertJob` is speech to another voice. Unknown fields are
-refused, values out of range are refused, and `encode` and `decode` are the whole wire format.
+`SpeechJob` is text to speech, `ConvertJob` is speech to another voice, and `AssembleJob`
+(`assemble_job.py`) makes a book of a batch. Unknown fields are refused, values out of range are
+refused, and `encode` and `decode` are the whole wire format.
 """
 
 from __future__ import annotations
@@ -11,17 +12,15 @@ import uuid
 from string import hexdigits
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from .content_key import Plain, canonical, is_key
+from .assemble_job import AssembleJob
+from .content_key import Plain, is_key
 from .errors import InvalidJob, UnsupportedSchema
+from .job_base import SCHEMA_VERSION, JobBase, Strict
 from .languages import check_language
-from .queues import Priority
 from .text import clean
 from .voices import DEFAULT_VOICE, check_name
-
-#: The version of the job format that this side reads and writes.
-SCHEMA_VERSION: Final = 1
 
 AudioFormat = Literal["wav", "flac", "mp3", "opus"]
 
@@ -40,11 +39,7 @@ _ID_CHARS: Final = 32
 ALIASES: Final = {"input": "text", "response_format": "format"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class OutputSpec(_Strict):
+class OutputSpec(Strict):
     """The file that the job becomes."""
 
     format: AudioFormat = "wav"
@@ -61,7 +56,7 @@ class OutputSpec(_Strict):
         return self
 
 
-class RvcSettings(_Strict):
+class RvcSettings(Strict):
     """Conversion into an RVC voice; names and ranges are those of the RVC interfaces."""
 
     voice: str
@@ -87,17 +82,11 @@ class RvcSettings(_Strict):
         return check_name("convert.voice", name)
 
 
-class _Job(_Strict):
-    schema_version: Literal[1] = SCHEMA_VERSION
-    priority: Priority = Priority.INTERACTIVE
+class _EngineJob(JobBase):
     output: OutputSpec = OutputSpec()
 
-    def encode(self) -> str:
-        """Return the one JSON text of this job; `decode` reads it back."""
-        return canonical(self.model_dump(mode="json")).decode()
 
-
-class SpeechJob(_Job):
+class SpeechJob(_EngineJob):
     """Text to speech, and on to an RVC voice if `convert` says so.
 
     The sampling parameters have XTTS-v2's names and the defaults of its published
@@ -142,7 +131,7 @@ class SpeechJob(_Job):
         return {name: getattr(self, name) for name in names}
 
 
-class ConvertJob(_Job):
+class ConvertJob(_EngineJob):
     """Audio that lies on the uploads volume, under its content hash, to another voice."""
 
     kind: Literal["convert"] = "convert"
@@ -159,14 +148,17 @@ class ConvertJob(_Job):
         return key
 
 
-AnyJob = SpeechJob | ConvertJob
-_KINDS: Final[dict[str, type[SpeechJob] | type[ConvertJob]]] = {
+#: What an engine has to do with.
+EngineJob = SpeechJob | ConvertJob
+AnyJob = EngineJob | AssembleJob
+_KINDS: Final[dict[str, type[SpeechJob] | type[ConvertJob] | type[AssembleJob]]] = {
     "speech": SpeechJob,
     "convert": ConvertJob,
+    "assemble": AssembleJob,
 }
 
 
-J = TypeVar("J", bound=_Job)
+J = TypeVar("J", bound=JobBase)
 
 
 def new_job_id() -> str:
@@ -208,6 +200,11 @@ def convert_job(upload: str, /, **fields: Any) -> ConvertJob:
         raise InvalidJob("convert", "is given beside " + " and ".join(settings))
     named = {"convert": settings, **fields, "upload": upload}
     return _validated(ConvertJob, _with_output(named))
+
+
+def assemble_job(batch: str, /, **fields: Any) -> AssembleJob:
+    """Build an `AssembleJob` from flat keywords, or raise `InvalidJob` naming the field."""
+    return _validated(AssembleJob, {**fields, "batch": batch})
 
 
 def _with_output(named: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import job as jobs
 from .backlog import expected_s
 from .errors import InvalidJob, JobNotFound
-from .queues import DELIVERIES_KEY, idempotency_key, job_key, state_key
+from .queues import DELIVERIES_KEY, QUEUE_OF, idempotency_key, job_key, state_key
 from .state import JobState, may_follow
 from .transitions import CHANGE, CREATE, NOTE, START, WITHDRAW
 
@@ -197,6 +197,12 @@ class Ledger:
         """
         return self._move(job_id, target, now_s, fields, token=token)[1]
 
+    def release(self, job_id: str, now_s: float) -> bool:
+        """Queue a job that was held back; False if it was not. Its message is the caller's."""
+        held = [JobState.WAITING_WINDOW]
+        before, _ = self._move(job_id, JobState.QUEUED, now_s, {}, held)
+        return before in held
+
     def cancel(self, job_id: str, now_s: float) -> JobState:
         """End a waiting job as cancelled, ask a running one to end; return the state after."""
         # The wish is written first: a job that starts in between sees it between two chunks.
@@ -269,15 +275,22 @@ class Ledger:
         return JobState(found[0]), bool(found[1])
 
 
-def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
-    """Return the fields of a new row; the last two are what the backlog is read from."""
-    return {
-        "state": JobState.QUEUED.value,
-        "at:queued": now_s,
+def fields_of(job: jobs.AnyJob) -> dict[Any, Any]:
+    """Return what a row says of its job; `class` and `speech_s` are what the backlog is read from.
+
+    The queue is named where it does not follow from the class.
+    """
+    fields: dict[Any, Any] = {
         "spec": job.encode(),
         "class": job.priority.value,
         "speech_s": round(expected_s(job), 3),
     }
+    return fields | ({} if job.queue == QUEUE_OF[job.priority] else {"queue": job.queue})
+
+
+def _opening(job: jobs.AnyJob, now_s: float) -> dict[Any, Any]:
+    """Return the fields of a new row."""
+    return {"state": JobState.QUEUED.value, "at:queued": now_s, **fields_of(job)}
 
 
 def _listed(states: Iterable[JobState]) -> str:

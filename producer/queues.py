@@ -21,8 +21,16 @@ QUEUE_OF: Final[dict[Priority, str]] = {
     Priority.BATCH: "speech.batch",
 }
 
+#: Where jobs wait that join chapters: they are no engine's work.
+ASSEMBLY_QUEUE: Final = "speech.assemble"
+
+#: All of our queues.
+QUEUES: Final = (*QUEUE_OF.values(), ASSEMBLY_QUEUE)
+
 #: Task names are strings on purpose: the client never imports `tasks`.
 SYNTHESIZE: Final = "speech.synthesize"
+ASSEMBLE: Final = "speech.assemble"
+
 
 #: What every key of ours begins with.
 PREFIX: Final = "voicefarm"
@@ -118,3 +126,8 @@ def take_claim_key(content_key: str) -> str:
 def changes_channel(job_id: str) -> str:
     """Pub/sub channel: each state change of one job."""
     return f"{_CHANGES}:{job_id}"
+
+
+def task_of(queue: str) -> str:
+    """Return the name of the task that runs the jobs of a queue."""
+    return ASSEMBLE if queue == ASSEMBLY_QUEUE else SYNTHESIZE

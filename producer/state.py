@@ -73,4 +73,5 @@ class Reason(StrEnum):
     ENGINE_FAILED = "engine_failed"
     POISON = "poison"
     TIME_LIMIT = "time_limit"
+    ITEMS_MISSING = "items_missing"
     INTERNAL = "internal"

@@ -52,7 +52,9 @@ ENTER: Final = (
     + """
 local function enter(row, id, before, target, now, keep_s)
   redis.call('HSET', row, 'state', target, 'at:' .. target, now)
-  if target ~= 'running' then redis.call('HDEL', row, 'token', 'tag') end
+  if target ~= 'running' and target ~= 'assembling' then
+    redis.call('HDEL', row, 'token', 'tag')
+  end
   redis.call('ZREM', '{STATE}' .. before, id)
   redis.call('ZADD', '{STATE}' .. target, now, id)
   if keep_s > 0 then
@@ -101,7 +103,7 @@ if tag and tag ~= ARGV[6] and redis.call('ZSCORE', KEYS[2], tag) then return {be
 redis.call('HSET', KEYS[1], 'node', ARGV[4], 'token', ARGV[5], 'tag', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 enter(KEYS[1], ARGV[1], before, 'running', ARGV[3], 0)
-local lost = before == 'running' and 1 or 0
+local lost = (before == 'running' or before == 'assembling') and 1 or 0
 local losses = redis.call('HINCRBY', KEYS[1], 'losses', lost)
 return {before, redis.call('HGET', KEYS[1], 'spec'), losses}
 """

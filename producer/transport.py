@@ -24,7 +24,7 @@ from kombu.transport.redis import Transport as KombuTransport
 from redis.exceptions import OutOfMemoryError
 
 from .address import Address, SentinelAddress
-from .queues import QUEUE_OF
+from .queues import QUEUES
 from .scripting import ALSO_WHEN_FULL
 
 #: Notes where messages go. KEYS tables. ARGV entry.
@@ -37,7 +37,7 @@ class QoS(KombuQoS):
     def restore_visible(self, *args: Any, **options: Any) -> None:
         """Deliver again what ran out, if this channel takes jobs."""
         # kombu would also do so while it waits for the answer to a question, as whoever asks.
-        if set(self.channel.active_queues) & set(QUEUE_OF.values()):
+        if set(self.channel.active_queues) & set(QUEUES):
             # Redis without memory has room for no lock either; it is tried again.
             with suppress(OutOfMemoryError):
                 super().restore_visible(*args, **options)  # type: ignore[no-untyped-call]

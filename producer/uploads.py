@@ -9,6 +9,7 @@ renamed, so that a worker sees the whole of it or nothing.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
 from pathlib import Path
@@ -39,6 +40,13 @@ def put(volumes: Volumes, file: Path | str) -> str:
         if isinstance(error, VolumeUnavailable):
             raise
         raise InvalidJob("file", f"{source} cannot be read: {error.strerror}") from error
+
+
+def put_bytes(volumes: Volumes, content: bytes) -> str:
+    """Do what `put` does with what is in memory."""
+    if not volumes.uploads.is_dir():
+        raise VolumeUnavailable(str(volumes.uploads), "is not to be seen from here")
+    return _put(volumes, io.BytesIO(content))
 
 
 def _put(volumes: Volumes, content: BinaryIO) -> str:

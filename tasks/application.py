@@ -20,6 +20,8 @@ except BrokerUnavailable as error:
     # Celery's command line would show a traceback.
     raise SystemExit(f"voicefarm: {error}") from None
 
-app = FarmCelery("voicefarm", url, include=["tasks.synthesize"], amqp="worker.transport:AMQP")
+app = FarmCelery(
+    "voicefarm", url, include=["tasks.synthesize", "tasks.assemble"], amqp="worker.transport:AMQP"
+)
 app.conf.update(celery_settings(settings, app.farm_address))
 boot.install(app)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from producer.job import AnyJob
+from producer.job import EngineJob
 from producer.queues import SYNTHESIZE
 from worker.attempt import Attempt
 from worker.engine.model import ModelOffer
 from worker.plan import Plan
 from worker.planning import plan_job
 from worker.rendition import render
+from worker.staged import Entry
 from worker.station import Station
-from worker.store import Entry
 
 from .application import app
 
@@ -33,12 +33,12 @@ def synthesize(self: Any, job_id: str) -> None:
         attempt.done(obtain(station, attempt, job, plan))
 
 
-def offered(station: Station, attempt: Attempt, job: AnyJob) -> ModelOffer:
+def offered(station: Station, attempt: Attempt, job: EngineJob) -> ModelOffer:
     """Return what can be done here, a voice that has just been added included."""
     return station.announcer.offer_with(job, until=lambda: attempt.cancelled)
 
 
-def obtain(station: Station, attempt: Attempt, job: AnyJob, plan: Plan) -> Entry:
+def obtain(station: Station, attempt: Attempt, job: EngineJob, plan: Plan) -> Entry:
     """Return the file of a plan: found, waited for while another makes it, or made here."""
 
     def found() -> Entry | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from celery.worker import state as celery_state
 from kombu.utils.scheduling import priority_cycle
 
-from producer.queues import QUEUE_OF, Priority
+from producer.queues import ASSEMBLY_QUEUE, QUEUE_OF, Priority
 
 #: How long the broker holds our request for a message while only interactive work would be
 #: taken. Short: batch work may have room again at any moment, and must not wait for it.
@@ -27,12 +27,20 @@ OPEN_POLL_S: Final = 1.0
 
 _INTERACTIVE_QUEUE: Final = QUEUE_OF[Priority.INTERACTIVE]
 
+#: A book goes before batch work: it takes no row of the engine, and would never be reached behind
+#: a queue that is never empty.
+_ORDER: Final = (_INTERACTIVE_QUEUE, ASSEMBLY_QUEUE, QUEUE_OF[Priority.BATCH])
+
 
 class Admission:
     """Counts the messages in hand that the engine does not know of yet."""
 
-    def __init__(self, capacity: Callable[[bool], int]) -> None:
+    def __init__(
+        self, capacity: Callable[[bool], int], books: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`books` tells whether one more book may be assembled here."""
         self._capacity = capacity
+        self._books = books
         self._lock = threading.Lock()
         self._settled = 0
 
@@ -40,6 +48,12 @@ class Admission:
         """True if the engine could start one more job of this class at once."""
         promised = max(0, len(celery_state.reserved_requests) - self._settled)
         return promised < self._capacity(interactive)
+
+    def takes(self, queue: str) -> bool:
+        """True if a message of this queue could be started at once."""
+        if queue == ASSEMBLY_QUEUE:
+            return self._books()
+        return self.room(interactive=queue == _INTERACTIVE_QUEUE)
 
     @contextmanager
     def passage(self) -> Iterator[Callable[[], None]]:
@@ -79,20 +93,19 @@ class Admission:
             return (batch or interactive) and bool(allowed_by_prefetch())
 
         channel.qos.can_consume = MethodType(can_consume, channel.qos)
-        channel._queue_cycle.room = self.room
+        channel._queue_cycle.takes = self.takes
 
 
 class ClassCycle(priority_cycle):
-    """The queues to take from now, interactive first: those with room in the engine.
+    """The queues to take from now, interactive first: those with room for their work.
 
     kombu makes one a channel (`queue_order_strategy`); `Admission.gate` tells it of the room.
     """
 
-    room: Callable[..., bool] | None = None
+    takes: Callable[[str], bool] | None = None
 
     def consume(self, n: int) -> list[str]:
-        """Return the queues whose class has room."""
-        queues = sorted(self.items[:n], key=lambda queue: queue != _INTERACTIVE_QUEUE)
-        if self.room is None:
-            return queues
-        return [q for q in queues if self.room(interactive=q == _INTERACTIVE_QUEUE)]
+        """Return the queues that have room."""
+        known = {queue: place for place, queue in enumerate(_ORDER)}
+        queues = sorted(self.items[:n], key=lambda queue: known.get(queue, len(known)))
+        return queues if self.takes is None else [q for q in queues if self.takes(q)]

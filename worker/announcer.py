@@ -12,7 +12,7 @@ from celery.utils.log import get_logger
 from redis import Redis
 from redis.exceptions import RedisError
 
-from producer.job import AnyJob, SpeechJob
+from producer.job import EngineJob, SpeechJob
 from producer.queues import CATALOGUE_KEY
 from producer.scripting import ALSO_WHEN_FULL
 from producer.voices import Offer, TargetVoice, Voice
@@ -62,7 +62,7 @@ class Announcer:
         """Write nothing any more."""
         self._closed.set()
 
-    def offer_with(self, job: AnyJob, until: Callable[[], bool]) -> ModelOffer:
+    def offer_with(self, job: EngineJob, until: Callable[[], bool]) -> ModelOffer:
         """Return the engine's offer.
 
         If it lacks a voice of `job` that another worker with the same engine has, it gets time to
@@ -78,7 +78,7 @@ class Announcer:
             offer = self._engine.offer()
         return offer
 
-    def _is_announced(self, engine: str, job: AnyJob) -> bool:
+    def _is_announced(self, engine: str, job: EngineJob) -> bool:
         announced: Any = self._redis.hget(CATALOGUE_KEY, engine)
         if not announced:
             return False
@@ -113,12 +113,12 @@ class Announcer:
         self._told = offer
 
 
-def _has(offer: ModelOffer, job: AnyJob) -> bool:
+def _has(offer: ModelOffer, job: EngineJob) -> bool:
     targets = offer.conversion.voices if offer.conversion else ()
     return _names(offer.voices, targets) >= _wanted(job)
 
 
-def _wanted(job: AnyJob) -> set[tuple[str, str]]:
+def _wanted(job: EngineJob) -> set[tuple[str, str]]:
     """Return the voices that a job names: it speaks with one, and is converted into another."""
     wanted = {("speaks", job.voice)} if isinstance(job, SpeechJob) else set()
     return wanted | ({("converts", job.convert.voice)} if job.convert else set())

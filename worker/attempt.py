@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Self
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
 
+from producer.assemble_job import AssembleJob
 from producer.errors import InvalidJob, JobFailed, JobNotFound, UnsupportedSchema
-from producer.job import AnyJob, decode
+from producer.job import AnyJob, EngineJob, decode
 from producer.ledger import Field, Ledger
 from producer.state import JobState, Reason
 
@@ -23,7 +24,7 @@ from .errors import ClaimLost, PoisonJob, TimeLimitReached, WorkerError
 from .job_request import HAND_BACK, OVERTIME
 from .pool import terminable
 from .quarantine import Treatment, treatment
-from .store import Entry
+from .staged import Entry
 
 if TYPE_CHECKING:
     from .station import Station
@@ -69,12 +70,29 @@ class Attempt:
             if isinstance(error, Exception):
                 self._end(error)
 
-    def start(self) -> AnyJob:
+    def start(self) -> EngineJob:
         """Enter `running` and return the job; `Ignore` if it has ended meanwhile.
 
         A job that was lost with its workers waits until it is alone in this one, and is
         refused with `PoisonJob` if that has not helped.
         """
+        job = self._started()
+        if isinstance(job, AssembleJob):
+            raise InvalidJob("kind", "an assembly is no engine's work")
+        return job
+
+    def start_assembly(self) -> AssembleJob:
+        """Do what `start` does for a book."""
+        job = self._started()
+        if not isinstance(job, AssembleJob):
+            raise InvalidJob("kind", f"{job.kind} is no assembly")
+        return job
+
+    def assemble(self) -> None:
+        """Enter `assembling`."""
+        self._change(JobState.ASSEMBLING)
+
+    def _started(self) -> AnyJob:
         solitude = self._station.solitude
         self._place.enter_context(solitude.company(lambda: not self.cancelled))
         encoded, losses = self._claim()
@@ -110,8 +128,8 @@ class Attempt:
         file = entry.manifest
         guarding = file.guarding
         self._change(
-            JobState.SUSPICIOUS if guarding.doubts else JobState.DONE,
-            detail=guarding.words,
+            JobState.SUSPICIOUS if file.doubt else JobState.DONE,
+            detail=file.doubt,
             retakes=guarding.retakes,
             trimmed_s=guarding.trimmed_s,
             truncated=guarding.truncated,

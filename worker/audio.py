@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
 
+from producer.book_entry import BOOK_STEM
 from producer.job import RATES_OF, AudioFormat, OutputSpec
 
 from .engine.request import Samples
@@ -21,6 +22,10 @@ from .errors import BadAudio, StoreFailed
 
 #: What the encoder may raise of itself; a failing disk is always an `OSError`.
 EncoderError = soundfile.SoundFileError
+
+#: What an entry's main file may be: the audio of a job, a whole book, or the list of the files that
+#: a book has for its chapters.
+EntryFormat = AudioFormat | Literal["m4b", "m3u8"]
 
 #: libsndfile's container and encoding of each format.
 _ENCODINGS: Final[dict[AudioFormat, tuple[str, str]]] = {
@@ -47,8 +52,10 @@ def choose_rate(output: OutputSpec, native_rate_hz: int) -> int:
     return min((rate for rate in rates_hz if rate >= wanted_hz), default=max(rates_hz))
 
 
-def file_name(format: AudioFormat) -> str:
-    """Return the name of an entry's audio file, or raise `ValueError` for no known format."""
+def file_name(format: EntryFormat) -> str:
+    """Return the name of an entry's main file, or raise `ValueError` for no known format."""
+    if format in ("m4b", "m3u8"):
+        return f"{BOOK_STEM}.{format}"
     if format not in _ENCODINGS:
         raise ValueError(f"{format!r} is no audio format")
     return f"audio.{format}"

@@ -5,10 +5,13 @@ the rest. Each change is one script, which nobody but the dispatcher in office m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.batch.account import BATCH_DIGITS, job_id_of
+from producer.batch.account import BATCH_DIGITS, book_id_of, job_id_of
 from producer.batch.batch_row import BatchRow
+from producer.errors import JobNotFound
+from producer.ledger import Ledger
 from producer.queues import batch_key, job_key
 from producer.scripting import ALSO_WHEN_FULL
 from producer.state import JobState
@@ -91,6 +94,7 @@ class BatchFeed:
         self._redis = redis
         self._election = election
         self._keep_s = int(keep_s)
+        self._ledger = Ledger(redis, keep_s=keep_s)
         self._feed, self._recall, self._end = (
             redis.register_script(_of_jobs(script)) for script in (_FEED, _RECALL, _END)
         )
@@ -130,6 +134,19 @@ class BatchFeed:
         ids = self._next(batch)
         beyond = max([batch.next, *(int(job_id[BATCH_DIGITS:], 16) + 1 for job_id in ids)])
         self._run(self._end, batch.id, now_s, self._keep_s, why, beyond, *ids)
+
+    def begin_book(self, batch: BatchRow, now_s: float) -> list[tuple[str, str]]:
+        """Queue the book of a batch that has ended, or end it with its batch; see `feed`.
+
+        Nothing if somebody has done so before.
+        """
+        job_id = book_id_of(batch.id)
+        with suppress(JobNotFound):
+            if batch.cancelled:
+                self._ledger.cancel(job_id, now_s)
+            elif self._ledger.release(job_id, now_s):
+                return [(job_id, self._ledger.row(job_id).encoded)]
+        return []
 
     def _next(self, batch: BatchRow) -> list[str]:
         """Return the ids of what was taken back, then of what was never fed; some of them."""

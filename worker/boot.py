@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from celery.worker import state as celery_state
 from celery.worker.consumer.tasks import Tasks
 
-from producer.queues import SYNTHESIZE
+from producer.queues import ASSEMBLE, SYNTHESIZE
 from producer.state import JobState
 
 from .allocator import give_back_freed
@@ -83,5 +83,5 @@ def _drain(**_: Any) -> None:
 
 def _file_as_cancelled(request: Any, **_: Any) -> None:
     """A job revoked from Flower or Celery's own command line is cancelled in the ledger too."""
-    if request.name == SYNTHESIZE:
+    if request.name in (SYNTHESIZE, ASSEMBLE):
         Station.current().ledger.change(request.id, JobState.CANCELLED, time.time())

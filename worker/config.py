@@ -100,6 +100,13 @@ class WorkerSettings(ProducerSettings):
         description="What a worker does for whoever speaks on Celery's control channel: `all`, or "
         "only answer questions and cancel jobs (`inspect`).",
     )
+    books: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Books that this worker puts together at the same time, on its processor; 0 "
+        "leaves that to others.",
+    )
     http_port: int | None = Field(
         default=None,
         ge=0,

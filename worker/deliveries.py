@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY, QUEUE_OF, Priority
+from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY, QUEUE_OF, QUEUES, Priority
 from producer.scripting import ALSO_WHEN_FULL
 
 if TYPE_CHECKING:
@@ -105,5 +105,5 @@ def _again(note: str) -> tuple[str, str]:
     headers = message.get("headers")
     if isinstance(headers, dict):
         headers["redelivered"] = True
-    known = queue if queue in QUEUE_OF.values() else QUEUE_OF[Priority.BATCH]
+    known = queue if queue in QUEUES else QUEUE_OF[Priority.BATCH]
     return json.dumps(message), known

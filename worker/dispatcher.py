@@ -118,6 +118,8 @@ class Dispatcher:
         if batch.has_ended and not self._has_filed(batch.id):
             return False
         if batch.has_ended:
+            if batch.becomes_book:
+                self._send(self._feed.begin_book(batch, now_s))
             self._batches.retire(batch.id)
             logger.info("batch=%s has ended, %d of %d failed", batch.id, batch.failed, batch.items)
             return False

@@ -8,6 +8,8 @@
   + WorkersFail       no worker of this machine can be kept running
   + UploadMissing     the audio to convert is not on this machine's volume
   + UnfitRecordings   no voice should be made of these recordings
+  + ItemsMissing      a book is not made: some of its items have no audio
+  + NoEncoder         a book cannot be made here
   + BadAudio          the engine gave samples that are no audio
   + StoreFailed       the file could not be kept
     - VolumeMissing   the `processed` volume is not there
@@ -71,6 +73,23 @@ class TimeLimitReached(WorkerError):
     """The job ran longer than `VOICEFARM_TIME_LIMIT_S`, or than Celery was told, allows."""
 
     reason = Reason.TIME_LIMIT
+
+
+class ItemsMissing(WorkerError):
+    """Some items of a book have no audio; the text names them."""
+
+    reason = Reason.ITEMS_MISSING
+
+    def __init__(self, words: str) -> None:
+        super().__init__(
+            f"{words}. `voicefarm retry` queues failed items again, --allow-missing leaves them out"
+        )
+
+
+class NoEncoder(WorkerError):
+    """What makes books is not installed on this worker, or it keeps no files."""
+
+    reason = Reason.UNSUPPORTED_FEATURE
 
 
 class BadAudio(WorkerError):

@@ -164,6 +164,7 @@ class Housekeeper:
 
 def _upload_of(spec: str) -> str:
     try:
-        return str(json.loads(spec).get("upload", ""))
+        job = json.loads(spec)
+        return str(job.get("upload") or job.get("cover") or "")
     except (ValueError, AttributeError):
         return ""

@@ -9,9 +9,10 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, computed_field
 
-from producer.job import AudioFormat
 from producer.version import VERSION
 
+from .audio import EntryFormat
+from .book.book_facts import BookFacts, BookFile
 from .quality import MOST_CLIPPED, MOST_SILENCE
 
 #: Raised when a field changes its meaning; a new field alone does not need it.
@@ -93,6 +94,8 @@ class Facts(BaseModel):
     chunks: int = 1
     #: How many of them were there already, spoken for another job or before its worker died.
     reused: int = 0
+    #: How many samples each of their takes had, at the engine's rate.
+    take_samples: tuple[int, ...] = ()
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
     #: How loud it is, and its loudest sample. [dB of full scale]
@@ -101,6 +104,8 @@ class Facts(BaseModel):
     guarding: Guarding = Guarding()
     #: What decided the conversion into another voice; None if there was none.
     conversion: dict[str, JsonValue] | None = None
+    #: Of a book alone.
+    book: BookFacts | None = None
 
 
 class Manifest(Facts):
@@ -112,7 +117,7 @@ class Manifest(Facts):
     manifest_version: Literal[1] = MANIFEST_VERSION
     voicefarm_version: str = VERSION
     content_key: str
-    format: AudioFormat
+    format: EntryFormat
     sha256: str
     size_bytes: int
     #: Counted at the file's own rate.
@@ -124,6 +129,16 @@ class Manifest(Facts):
     def duration_s(self) -> float:
         """Length of the audio, exact to the sample."""
         return self.samples / self.sample_rate_hz
+
+    @property
+    def files(self) -> tuple[BookFile, ...]:
+        """The files of an entry that has several."""
+        return self.book.files if self.book else ()
+
+    @property
+    def doubt(self) -> str:
+        """Why the job is `suspicious`; empty if it is not."""
+        return self.book.doubt if self.book else self.guarding.words
 
     def encode(self) -> str:
         """Return the one JSON text of this manifest, indented for people; `decode` reads it."""

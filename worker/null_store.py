@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
-from producer.job import AudioFormat, OutputSpec
+from producer.job import OutputSpec
 
-from .audio import choose_rate
+from .audio import EntryFormat, choose_rate
 from .engine.request import Samples
+from .errors import NoEncoder
 from .manifest import Facts, Manifest
-from .store import Entry
+from .staged import Entry, Publish
 
 
 class NullStore:
@@ -19,12 +21,16 @@ class NullStore:
     def prepare(self) -> None:
         """Nothing has to be there."""
 
-    def find(self, key: str, format: AudioFormat) -> Entry | None:
+    def find(self, key: str, format: EntryFormat) -> Entry | None:
         """Nothing was kept."""
 
     def verify(self, entry: Entry) -> bool:
         """No file is there to be good."""
         return False
+
+    def stage_files(self, key: str) -> AbstractContextManager[tuple[Path, Publish]]:
+        """A book without files is none: raise `NoEncoder`."""
+        raise NoEncoder("this worker keeps no files")
 
     @contextmanager
     def stage(self, key: str, output: OutputSpec, native_rate_hz: int) -> Iterator[NullStaged]:

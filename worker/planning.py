@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.job import AnyJob, SpeechJob
+from producer.job import EngineJob, SpeechJob
 
 from .conversion import plan_conversion
 from .engine.model import ModelOffer
@@ -10,7 +10,7 @@ from .plan import Plan
 from .speech import plan_speech
 
 
-def plan_job(attempt_id: str, job: AnyJob, offer: ModelOffer) -> Plan:
+def plan_job(attempt_id: str, job: EngineJob, offer: ModelOffer) -> Plan:
     """Plan a job for an engine; equal jobs get equal keys on every worker.
 
     Raises an `EngineError` for what the engine does not offer.

@@ -25,6 +25,7 @@ from producer.queues import (
     DELIVERIES_KEY,
     LEASES_KEY,
     QUEUE_OF,
+    QUEUES,
     RECONCILER_KEY,
     Priority,
     job_key,
@@ -49,7 +50,7 @@ PIECE: Final = 500
 PIECES_A_ROUND: Final = 4
 
 #: The states in which a job must have a message.
-_WITH_MESSAGE: Final = (JobState.QUEUED, JobState.RUNNING)
+_WITH_MESSAGE: Final = (JobState.QUEUED, JobState.RUNNING, JobState.ASSEMBLING)
 
 #: Whose message it is. A quote inside a text is escaped, so this is no part of one.
 _JOB_ID: Final = re.compile(r'"id": ?"([0-9a-f]{32})"')
@@ -66,16 +67,18 @@ return found
 """
 
 #: Says whether a row is to get a message, and remembers it, so that nobody else sends one.
-#: KEYS row, deliveries. ARGV state, cut, now. Returns the job's class, nothing if not.
+#: KEYS row, deliveries. ARGV state, cut, now. Returns the job's class and its queue, if that does
+#: not follow from the class; nothing if not.
 _RESENT: Final = """
-local row = redis.call('HMGET', KEYS[1], 'state', 'at:' .. ARGV[1], 'resent', 'tag', 'class')
+local row = redis.call('HMGET', KEYS[1], 'state', 'at:' .. ARGV[1], 'resent', 'tag', 'class',
+  'queue')
 if row[1] ~= ARGV[1] then return false end
 for i = 2, 3 do
   if row[i] and tonumber(row[i]) >= tonumber(ARGV[2]) then return false end
 end
 if row[4] and redis.call('ZSCORE', KEYS[2], row[4]) then return false end
 redis.call('HSET', KEYS[1], 'resent', ARGV[3])
-return row[5] or 'batch'
+return {row[5] or 'batch', row[6] or ''}
 """
 
 #: Forgets who held messages that are held no more, as an older worker leaves it, whose kombu
@@ -86,8 +89,8 @@ for _, tag in ipairs(ARGV) do
 end
 """
 
-#: Sends a message a job, `(id, class)` each.
-Resend = Callable[[Sequence[tuple[str, Priority]]], None]
+#: Sends a message a job, `(id, queue)` each.
+Resend = Callable[[Sequence[tuple[str, str]]], None]
 
 
 class Reconciler:
@@ -155,7 +158,7 @@ class Reconciler:
         """Sweep once; each step is one command on a bounded piece."""
         sweep = Sweep(time.time(), self._grace_s)
         yield from self._see_deliveries(sweep)
-        for queue in QUEUE_OF.values():
+        for queue in QUEUES:
             first, entries = 0, PIECE
             while entries == PIECE:
                 entries, *job_ids = self._ids(keys=[queue], args=[first, first + PIECE - 1])
@@ -190,7 +193,7 @@ class Reconciler:
                 keys = [job_key(job_id), DELIVERIES_KEY]
                 self._resent(keys=keys, args=[state.value, cut_s, time.time()], client=pipe)
             found = zip(job_ids, pipe.execute(), strict=True)
-        lost = [(job_id, Priority(name)) for job_id, name in found if name]
+        lost = [(job_id, told[1] or QUEUE_OF[Priority(told[0])]) for job_id, told in found if told]
         if lost:
             logger.warning("%d jobs had no message and get another: %s", len(lost), lost[0][0])
             self._resend(lost)

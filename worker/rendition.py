@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.job import AnyJob
+from producer.job import EngineJob
 
 from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.request import ChunkRequest
@@ -21,7 +21,7 @@ from .manifest import Doubt, Facts, Guarding
 from .plan import Plan, Script
 from .shared_takes import SharedTakes
 from .speech import parts_of
-from .store import Entry
+from .staged import Entry
 from .take_source import OwnTakes, TakeSource
 
 if TYPE_CHECKING:
@@ -36,13 +36,12 @@ AHEAD_BATCHES: Final = 2
 def render(
     station: Station,
     attempt: Attempt,
-    job: AnyJob,
+    job: EngineJob,
     plan: Plan,
     settle: Callable[[], None],
 ) -> Entry:
     """Bring `plan` into the store; `ClaimLost` if it has become somebody else's meanwhile."""
-    offer = station.engine.offer()
-    heard = _Heard()
+    offer, heard = station.engine.offer(), _Heard()
     with (
         plan.opened(station.volumes) as script,
         station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
@@ -67,6 +66,7 @@ def render(
                 model_revision=offer.revision,
                 created_at=time.time(),
                 job=job.model_dump(mode="json"),
+                take_samples=tuple(heard.samples),
                 reused=source.found,
                 **heard.facts(),
                 conversion=None if plan.target is None else {**plan.target.facts()},
@@ -95,10 +95,13 @@ class _Heard:
     truncated: int = 0
     level: Level = field(default_factory=Level)
     doubts: list[Doubt] = field(default_factory=list)
+    #: Of each take.
+    samples: list[int] = field(default_factory=list)
 
     def add(self, judged: Judged) -> None:
         take = judged.take
         self.chunks += 1
+        self.samples.append(len(take.samples))
         self.audio_s += take.duration_s
         self.waited_s = max(self.waited_s, take.waited_s)
         self.computed_s += sum(one.computed_s for one in judged.takes)

@@ -23,6 +23,7 @@ from producer.volumes import Volumes
 from .admission import Admission
 from .announcer import Announcer
 from .batch_archive import BatchArchive
+from .bindery import Bindery
 from .caretaker import Caretaker
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
@@ -88,7 +89,8 @@ class Station:
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.announcer = Announcer(self.broker.redis, self.engine)
-        self.admission = Admission(self._room)
+        self.bindery = Bindery.of(settings, on_room=self._wake)
+        self.admission = Admission(self._room, self._has_book_room)
         #: Those that are under way.
         self.attempts: set[Attempt] = set()
         self.solitude = Solitude(self._wake)
@@ -102,8 +104,7 @@ class Station:
         self._tempo = Tempo()
         self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
         self._telling: Telling | None = None
-        self._started = False
-        self._stops = 0
+        self._started, self._stops = False, 0
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -238,6 +239,10 @@ class Station:
         if self.readiness.state is not Readiness.READY or self.solitude.is_wanted:
             return 0
         return self.engine.capacity(interactive=interactive)
+
+    def _has_book_room(self) -> bool:
+        ready = self.readiness.state is Readiness.READY and not self.solitude.is_wanted
+        return ready and self.bindery.has_room
 
     def _wake(self) -> None:
         self.on_room()

@@ -1,6 +1,6 @@
 """The store: the only code that writes to the `processed` volume.
 
-    processed/<first two of key>/<key>/audio.<format>   the audio
+    processed/<first two of key>/<key>/audio.<format>   the audio; of a book there are several files
                                        job.json         its manifest
     processed/.staging/<fresh name>/                    an entry on its way, or out
     processed/.lock                                     held while a broken entry is replaced
@@ -14,24 +14,25 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from producer.job import AudioFormat, OutputSpec
+from producer.job import OutputSpec
 from producer.volumes import Volumes
 
-from .audio import AudioWriter, EncoderError, Resampler, check_samples, choose_rate, file_name
+from .audio import (
+    EntryFormat,
+    file_name,
+)
 from .durability import Durability
-from .engine.request import Samples
-from .errors import BadAudio, StoreFailed, store_error
-from .manifest import Facts, Manifest
+from .errors import store_error
+from .manifest import Manifest
+from .staged import Entry, Publish, Staged, sha256_of, storing
 
 #: Below `processed`, because a rename works only within one filesystem.
 STAGING: Final = ".staging"
@@ -49,15 +50,6 @@ _READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TAKEN: Final = (errno.ENOTEMPTY, errno.EEXIST)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stored file."""
-
-    #: Relative to the farm's home, as the ledger names it.
-    path: str
-    manifest: Manifest
-
-
 class Store:
     """Finds and keeps entries by content key. Thread-safe, and safe beside other workers."""
 
@@ -72,7 +64,7 @@ class Store:
         Raises `StoreFailed`.
         """
         probe = self._fresh()
-        with _storing(self._volumes.processed):
+        with storing(self._volumes.processed):
             self._staging.mkdir(parents=True, exist_ok=True)
             try:
                 probe.mkdir()
@@ -85,7 +77,7 @@ class Store:
                 if now_s - _last_written_s(staged, absent_s=now_s) > STALE_H * 3600:
                     shutil.rmtree(staged, ignore_errors=True)
 
-    def find(self, key: str, format: AudioFormat) -> Entry | None:
+    def find(self, key: str, format: EntryFormat) -> Entry | None:
         """Return the entry of `key`, or None where there is none that is whole.
 
         Raises `ValueError` for what is no key or no format, `StoreFailed` if the volume
@@ -93,24 +85,27 @@ class Store:
         """
         directory = self._volumes.entry(key)
         audio = directory / file_name(format)
-        with _storing(directory):
+        with storing(directory):
             try:
                 manifest = Manifest.decode((directory / MANIFEST).read_bytes())
                 size_bytes = audio.stat().st_size
+                sizes = [(directory / file.name).stat().st_size for file in manifest.files]
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 return None
         if (manifest.content_key, manifest.format) != (key, format):
             return None
         if not 0 < size_bytes == manifest.size_bytes:
             return None
+        if sizes != [file.size_bytes for file in manifest.files]:
+            return None
         return self._entry(manifest) if _touched(directory / MANIFEST) else None
 
     def verify(self, entry: Entry) -> bool:
         """Read the whole file again: True if it is still what the manifest says."""
         audio = self._volumes.locate(entry.path)
-        with _storing(audio):
+        with storing(audio):
             try:
-                return _sha256(audio) == entry.manifest.sha256
+                return sha256_of(audio) == entry.manifest.sha256
             except FileNotFoundError:
                 return False
 
@@ -120,17 +115,24 @@ class Store:
 
         Raises `ValueError` for what is no key, and `StoreFailed`.
         """
+        with self.stage_files(key) as (directory, publish):
+            with storing(directory):
+                staged = Staged(directory, key, output, native_rate_hz, publish)
+            with closing(staged):
+                yield staged
+
+    @contextmanager
+    def stage_files(self, key: str) -> Iterator[tuple[Path, Publish]]:
+        """Give a directory for the files of `key`, and what publishes it; see `stage`."""
         self._volumes.entry(key)
         directory = self._fresh()
         try:
-            with _storing(directory):
+            with storing(directory):
                 # `processed` itself is never made here: where its volume is not mounted,
                 # the files would end up on the disk beneath.
                 self._staging.mkdir(exist_ok=True)
                 directory.mkdir()
-                staged = Staged(directory, key, output, native_rate_hz, self._publish)
-            with closing(staged):
-                yield staged
+            yield directory, lambda manifest: self._publish(directory, manifest)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -165,77 +167,6 @@ class Store:
 
     def _fresh(self) -> Path:
         return self._staging / uuid.uuid4().hex
-
-
-class Staged:
-    """The chunks of one job on their way into one file, in order."""
-
-    def __init__(
-        self,
-        directory: Path,
-        key: str,
-        output: OutputSpec,
-        native_rate_hz: int,
-        publish: Callable[[Path, Manifest], Entry],
-    ) -> None:
-        self._directory = directory
-        self._audio = directory / file_name(output.format)
-        self._key = key
-        self._format = output.format
-        self._native_rate_hz = native_rate_hz
-        self._rate_hz = choose_rate(output, native_rate_hz)
-        self._publish = publish
-        self._resampler = Resampler(native_rate_hz, self._rate_hz)
-        self._writer = AudioWriter(self._audio, self._format, self._rate_hz)
-
-    def write(self, samples: Samples, rate_hz: int) -> None:
-        """Append one chunk: mono float32 at the engine's rate.
-
-        Raises `BadAudio` for samples of another rate or that are not finite, and
-        `StoreFailed` if the volume does not take them.
-        """
-        if rate_hz != self._native_rate_hz:
-            raise BadAudio(f"a chunk of {rate_hz} Hz in a job of {self._native_rate_hz} Hz")
-        check_samples(samples)
-        with _storing(self._audio):
-            self._writer.write(self._resampler.convert(samples))
-
-    def commit(self, facts: Facts) -> Entry:
-        """End the file and publish it, durable; return the key's entry, ours or an earlier one.
-
-        Raises `BadAudio` if nothing was written, and `StoreFailed`.
-        """
-        with _storing(self._audio):
-            self._writer.write(self._resampler.flush())
-            self._writer.close()
-            if not self._writer.samples:
-                raise BadAudio("the job has no sample of audio")
-            manifest = Manifest(
-                **facts.model_dump(),
-                content_key=self._key,
-                format=self._format,
-                sha256=_sha256(self._audio),
-                size_bytes=self._audio.stat().st_size,
-                samples=self._writer.samples,
-                sample_rate_hz=self._rate_hz,
-            )
-            return self._publish(self._directory, manifest)
-
-    def close(self) -> None:
-        """Let go of the file, finished or not."""
-        with suppress(OSError, EncoderError):
-            self._writer.close()
-
-
-@contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    """Turn what disk and encoder raise into `StoreFailed` and its kinds."""
-    try:
-        yield
-    except OSError as error:
-        raise store_error(error, path) from error
-    except EncoderError as error:
-        raise StoreFailed(path, str(error)) from error
 
 
 @contextmanager
@@ -277,8 +208,3 @@ def _last_written_s(staged: Path, absent_s: float) -> float:
         return max(path.stat().st_mtime for path in (staged, *staged.iterdir()))
     except (FileNotFoundError, NotADirectoryError):
         return absent_s
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,9 @@ from ..queues import batch_key
 BATCH_DIGITS: Final = 24
 NUMBER_DIGITS: Final = 8
 
+#: Stands in the place of an item's number in the id of the job that makes the batch's book.
+_BOOK: Final = "f" * NUMBER_DIGITS
+
 #: Keeps the account of one change; nothing happens for a job that is no item. `before` may be nil.
 #: Beside the counts, by state, there are milliseconds of expected audio; and the items that are
 #: queued, by their number.
@@ -44,6 +47,11 @@ end
 def new_batch_id() -> str:
     """Return a fresh id: 24 hex digits."""
     return uuid.uuid4().hex[:BATCH_DIGITS]
+
+
+def book_id_of(batch_id: str) -> str:
+    """Return the id of the job that makes the book which was asked for with the batch."""
+    return batch_id + _BOOK
 
 
 def job_id_of(batch_id: str, number: int) -> str:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import WaitTimeout
+from ..job_handle import Job
 from .batch_row import BatchRow
 from .estimate import Estimate
 from .handle import LOOK_S, Batch
@@ -62,6 +63,10 @@ class AsyncBatch:
     async def verify(self) -> list[Flaw]:
         """Read every file again; return those that are missing or not what they were."""
         return await asyncio.to_thread(self._batch.verify)
+
+    async def assemble(self, **fields: Any) -> Job:
+        """Queue a book, as `Batch.assemble` does; `AsyncVoiceFarm.job` awaits it by its id."""
+        return await asyncio.to_thread(lambda: self._batch.assemble(**fields))
 
     async def estimate(self) -> Estimate:
         """Return when it will be done, as far as that is known."""

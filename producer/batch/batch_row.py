@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +35,10 @@ class BatchRow:
     written_s: float
     #: Items that are converted into another voice behind their speech.
     converted: int = 0
+    #: What its source says of a book: `title`, `author` and `cover`, as far as there are any.
+    book: Mapping[str, str] = field(default_factory=dict)
+    #: True if a book was asked for with it.
+    becomes_book: bool = False
     counts: Mapping[JobState, int] = field(default_factory=dict)
     #: Seconds of audio, expected, by state.
     audio_s: Mapping[JobState, float] = field(default_factory=dict)
@@ -84,6 +89,8 @@ class BatchRow:
             next=int(fields.get("next", 0)),
             written_s=float(fields.get("written_s", fields["created_s"])),
             converted=int(fields.get("converted", 0)),
+            book=json.loads(fields.get("book", "{}")),
+            becomes_book="becomes_book" in fields,
             counts={state: int(states.get(state, 0)) for state in JobState},
             audio_s={state: int(states.get(f"{state}_ms", 0)) / 1000 for state in JobState},
         )

@@ -59,6 +59,8 @@ class EpubBook:
             if name in self._entries
         ]
         self.title = _first(package, "title")
+        self.author = _first(package, "creator")
+        self._cover = self._cover_entry(package)
         self.language = _first(package, "language")
         self._titles = self._contents(package)
         self._refuse_what_is_no_text()
@@ -84,6 +86,23 @@ class EpubBook:
                 ):
                     paragraphs.append(block.text)
         yield Chapter(title, paragraphs)
+
+    def cover(self) -> bytes:
+        """Return the picture of the cover as it is; nothing if there is none to be had."""
+        if self._cover is None:
+            return b""
+        try:
+            return self._archive.content(self._cover.name)
+        except InvalidItem:
+            return b""
+
+    def _cover_entry(self, package: _Element) -> _Entry | None:
+        named = package.xpath("//*[local-name()='meta'][@name='cover']/@content")
+        for entry in self._entries.values():
+            if "cover-image" in entry.properties:
+                return entry
+        found = self._entries.get(str(named[0])) if named else None
+        return found if found and found.media_type.startswith("image/") else None
 
     def _blocks(self, entry: _Entry) -> Iterator[Block]:
         yield Block(ids=("",), text="")

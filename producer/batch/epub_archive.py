@@ -105,7 +105,8 @@ class EpubArchive:
             raise self.refused(f"{name} is no document")
         return root
 
-    def _read(self, name: str) -> bytes:
+    def content(self, name: str) -> bytes:
+        """Return a file as it is."""
         try:
             file = self._zip.getinfo(name)
         except KeyError as error:
@@ -119,6 +120,10 @@ class EpubArchive:
         if len(content) > limit:
             raise self.refused(f"is too large to be a book: {name}")
         self._left_bytes -= len(content)
+        return content
+
+    def _read(self, name: str) -> bytes:
+        content = self.content(name)
         if b"<!ENTITY" in content:
             raise self.refused(f"declares entities, which may multiply or lead outside: {name}")
         return content

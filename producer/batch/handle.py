@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BatchNotFound, WaitTimeout
+from ..intake import take_in
+from ..job import new_job_id
 from ..job_handle import Job
 from ..state import JobState
+from .account import book_id_of
 from .archive import Archive, completed
 from .batch_row import BatchRow
+from .book import book_job_of
 from .estimate import PLAIN, Estimate
 from .ledger import BatchLedger, ItemRow
 from .outlook import read_outlook
@@ -106,6 +110,19 @@ class Batch:
     def verify(self) -> list[Flaw]:
         """Read every file again; return those that are missing or not what they were."""
         return list(prove(self.items(), self._farm.volumes, Proof()))
+
+    def assemble(self, **fields: Any) -> Job:
+        """Queue a book of what the batch has, and return its job; `fields` are `AssembleJob`'s.
+
+        Title, author and cover are those of the source if they are not said.
+        """
+        job = book_job_of(self.row(), self._farm.volumes, fields)
+        return Job(self._farm, take_in(self._farm.broker, self._farm.ledger, new_job_id(), job))
+
+    @property
+    def book(self) -> Job:
+        """The job of the book that was asked for with the batch; it waits for the last item."""
+        return Job(self._farm, book_id_of(self.id))
 
     def jobs(self) -> Iterator[Job]:
         """Yield the job of every item that the ledger still knows, in order."""

@@ -6,16 +6,18 @@ them. A batch is fed only when it is whole; one whose client died on the way is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..backlog import expected_s
+from ..assemble_job import AssembleJob
 from ..errors import BatchNotFound, InvalidItem
-from ..ledger import JobRow
+from ..ledger import JobRow, fields_of
 from ..queues import BATCHES_KEY, PAUSED_KEY, batch_key, job_key, state_key
 from ..state import JobState, Reason
-from .account import job_id_of
+from .account import book_id_of, job_id_of
 from .batch_row import BatchRow
 from .reading import Item
 from .schedule import Schedule
@@ -48,9 +50,18 @@ class BatchLedger:
         self._redis = redis
         self._keep_s = int(keep_s)
 
-    def open(self, batch_id: str, name: str, client: str, schedule: Schedule, now_s: float) -> None:
-        """Begin a batch without items."""
+    def open(
+        self,
+        batch_id: str,
+        name: str,
+        client: str,
+        schedule: Schedule,
+        now_s: float,
+        book: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Begin a batch without items. `book` is what its source says of itself."""
         fields: dict[Any, Any] = {"name": name, "client": client, "created_s": now_s}
+        fields |= {"book": json.dumps(dict(book))} if book else {}
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(batch_key(batch_id), mapping=fields | schedule.encode())
             pipe.zadd(BATCHES_KEY, {batch_id: now_s})
@@ -81,6 +92,16 @@ class BatchLedger:
             pipe.hset(batch_key(batch_id), mapping=written)
             pipe.execute()
 
+    def ask_for_book(self, batch_id: str, job: AssembleJob, now_s: float) -> None:
+        """Have a book made when the batch has ended: its job waits until then."""
+        job_id, state = book_id_of(batch_id), JobState.WAITING_WINDOW
+        fields: dict[Any, Any] = {"state": state.value, f"at:{state}": now_s, **fields_of(job)}
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(job_key(job_id), mapping=fields)
+            pipe.zadd(state_key(state), {job_id: now_s})
+            pipe.hset(batch_key(batch_id), "becomes_book", 1)
+            pipe.execute()
+
     def complete(self, batch_id: str) -> None:
         """Say that all items are written: from now on the batch may be fed."""
         self._redis.hset(batch_key(batch_id), "whole", 1)
@@ -95,7 +116,9 @@ class BatchLedger:
                 for state in (JobState.WAITING_WINDOW, JobState.FAILED):
                     pipe.zrem(state_key(state), *ids)
                 pipe.execute()
-        self._redis.delete(*(batch_key(batch_id) + part for part in _PARTS))
+        book_id = book_id_of(batch_id)
+        self._redis.zrem(state_key(JobState.WAITING_WINDOW), book_id)
+        self._redis.delete(job_key(book_id), *(batch_key(batch_id) + part for part in _PARTS))
         self._redis.zrem(BATCHES_KEY, batch_id)
 
     def retire(self, batch_id: str) -> None:
@@ -197,9 +220,7 @@ def _opening(item: Item | InvalidItem, now_s: float) -> dict[Any, Any]:
     fields: dict[Any, Any] = {
         "state": JobState.WAITING_WINDOW.value,
         "at:waiting_window": now_s,
-        "spec": item.job.encode(),
-        "class": item.job.priority.value,
-        "speech_s": round(expected_s(item.job), 3),
+        **fields_of(item.job),
         "item": item.custom_id,
     }
     return fields | ({"chapter": item.chapter} if item.chapter else {})

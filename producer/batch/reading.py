@@ -56,6 +56,8 @@ def open_source(path: Path) -> Source:
         lambda: records_of(open_epub(path).chapters()),
         title=book.title,
         defaults=_language(book.language),
+        author=book.author,
+        cover=book.cover,
     )
 
 

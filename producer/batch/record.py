@@ -36,3 +36,6 @@ class Source:
     title: str = ""
     #: What holds for every item that does not say otherwise, such as a book's language.
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    author: str = ""
+    #: Reads the picture of the cover; no bytes if there is none.
+    cover: Callable[[], bytes] = bytes

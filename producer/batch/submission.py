@@ -10,9 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ..assemble_job import AssembleJob
 from ..errors import InvalidItem, InvalidJob
 from ..job import SpeechJob
 from .account import job_id_of, new_batch_id
+from .book import book_job, words_of
 from .handle import Batch, batch_ledger
 from .ledger import PIECE
 from .reading import Item, items_of, open_source
@@ -43,8 +45,13 @@ class Submission:
         skip_invalid: bool = False,
         client: str = "",
         name: str = "",
+        assemble: Mapping[str, Any] | None = None,
     ) -> None:
-        """`fields` hold for every item that does not say otherwise."""
+        """`fields` hold for every item that does not say otherwise.
+
+        `assemble` has the fields of the book that is made of the batch; None is no book.
+        """
+        self._assemble = assemble
         self._farm = farm
         path = Path(items) if isinstance(items, (str, Path)) else None
         self._source = open_source(path) if path else _in_memory(cast(Sequence[Any], items))
@@ -72,16 +79,25 @@ class Submission:
                     raise item
         batch_id = new_batch_id()
         ledger = batch_ledger(self._farm)
+        said = words_of(self._source, self._farm.volumes)
+        book = self._book(batch_id, said)
         with self._farm.broker.reachable():
-            ledger.open(batch_id, self._name, self._client, self.schedule, time.time())
+            ledger.open(batch_id, self._name, self._client, self.schedule, time.time(), said)
             try:
                 written = self._write(batch_id)
+                if book is not None:
+                    ledger.ask_for_book(batch_id, book, time.time())
             except BaseException:
                 ledger.discard(batch_id)
                 raise
             ledger.complete(batch_id)
             self._farm.broker.confirm([job_id_of(batch_id, written - 1)])
         return Batch(self._farm, batch_id)
+
+    def _book(self, batch_id: str, said: Mapping[str, str]) -> AssembleJob | None:
+        if self._assemble is None:
+            return None
+        return book_job(batch_id, self._name, said, self._assemble)
 
     def _write(self, batch_id: str) -> int:
         items, first = self._items(), 0
@@ -105,7 +121,7 @@ class Submission:
 
 def submission(farm: VoiceFarm, items: Items, how: Mapping[str, Any]) -> Submission:
     """Return the submission of a call: what is no word about the batch is one about its items."""
-    words = ("schedule", "skip_invalid", "client", "name")
+    words = ("schedule", "skip_invalid", "client", "name", "assemble")
     said = {word: how[word] for word in words if word in how}
     fields = {name: value for name, value in how.items() if name not in words}
     return Submission(farm, items, fields=fields, **said)

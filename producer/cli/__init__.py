@@ -11,6 +11,7 @@ import click
 
 from ..version import VERSION
 from . import (
+    assembling,
     batches,
     broker,
     converting,
@@ -48,7 +49,7 @@ def voicefarm(context: click.Context) -> ExitCode | None:
 for _command in (
     *(up.up, speaking.say, speaking.submit, converting.convert),
     *(batches.batch, batches.results, batches.estimate, batches.pause, batches.resume),
-    *(morning.report, morning.verify),
+    *(morning.report, morning.verify, assembling.assemble),
     *(jobs.status, jobs.wait, jobs.fetch, jobs.cancel, jobs.retry),
     *(farm.workers, voices.voices, models.models),
     *(broker.broker, housekeeping.gc, doctor.doctor),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +12,12 @@ from ..errors import WaitTimeout
 from .batch_words import facts_of_batch, has_failures, lines_of_batch
 from .exit_codes import ExitCode
 from .output import Output
-from .records import span
+from .records import facts_of, failure_of, span
 
 if TYPE_CHECKING:
     from ..batch.batch_row import BatchRow
     from ..batch.handle import Batch
+    from ..client import Job
     from .waiting import Wait
 
 
@@ -27,7 +29,7 @@ def tell_batch(batch: Batch, output: Output) -> None:
 
 def wait_for_batch(batch: Batch, wait: Wait) -> ExitCode:
     """Wait until a batch has ended, with a live line on a terminal; say how it ended."""
-    output = wait.output
+    output, begun_s = wait.output, time.monotonic()
     try:
         row = _followed(batch, wait)
     except KeyboardInterrupt:
@@ -43,7 +45,26 @@ def wait_for_batch(batch: Batch, wait: Wait) -> ExitCode:
         return ExitCode.TIMED_OUT
     told = ", ".join(f"{count:,} {state}" for state, count in row.counts.items() if count)
     output.data(facts_of_batch(row, batch.estimate()), f"{batch.id} {told}")
-    return ExitCode.FAILED if has_failures(row) else ExitCode.GOOD
+    code = ExitCode.FAILED if has_failures(row) else ExitCode.GOOD
+    return max(code, _wait_for_book(batch, wait, begun_s)) if row.becomes_book else code
+
+
+def _wait_for_book(batch: Batch, wait: Wait, begun_s: float) -> ExitCode:
+    """Wait for the book that was asked for with a batch, for what is left of the time."""
+    ended: list[ExitCode] = []
+
+    def tell(job: Job) -> None:
+        row = job.row()
+        wait.output.data(facts_of(row, wait.farm.volumes), f"{row.id} {row.state.value}")
+        if failure := failure_of(row):
+            wait.output.error(str(failure))
+            ended.append(ExitCode.FAILED)
+
+    left_s = wait.timeout_s
+    if left_s is not None:
+        left_s = max(0.0, left_s - (time.monotonic() - begun_s))
+    code = replace(wait, timeout_s=left_s).until_ended([batch.book], tell)
+    return max([code, *ended])
 
 
 def _followed(batch: Batch, wait: Wait) -> BatchRow:

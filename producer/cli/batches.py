@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InvalidItem
+from .assembling import book_options
 from .batch_words import (
     facts_of_estimate,
     facts_of_survey,
@@ -70,12 +71,14 @@ def schedule_options(function: Command) -> Command:
     epilog="\b\nExamples:\n"
     "  voicefarm batch book.epub --voice anna --window 22:00-07:00\n"
     "  voicefarm batch lines.jsonl --dry-run\n"
+    "  voicefarm batch book.epub --assemble m4b --subtitles vtt\n"
     "  id=$(voicefarm batch chapters/) && voicefarm wait $id && voicefarm results $id"
 )
 @farm_command
 @click.argument("items")
 @schedule_options
 @job_options
+@book_options
 @click.option("--dry-run", is_flag=True, help="Look all through, queue nothing.")
 @click.option("--skip-invalid", is_flag=True, help="Wrong items are answered as failed.")
 @click.option("--client", default="", help="Who asks; clients share the farm evenly.")
@@ -112,6 +115,8 @@ def batch(
     row, estimate = made.row(), made.estimate()
     output.note(f"{row.items:,} items, about {span(row.total_s)} of audio")
     output.note(f"done {words_of_estimate(estimate)}")
+    if row.becomes_book:
+        output.note(f"its book is made then: `voicefarm fetch {made.id}`")
     output.data({"id": made.id, "items": row.items, **facts_of_estimate(estimate)}, made.id)
     return ExitCode.GOOD
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..book_entry import BOOK_STEM, files_of
 from ..state import JobState
 from .options import Command, usage_error
 from .output import Output
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Names of files that ask for a format by themselves.
 _SUFFIXES: Final = (".wav", ".flac", ".mp3", ".opus")
+
+#: The main file of a book that has a file a chapter.
+_LIST: Final = ".m3u8"
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,22 @@ class Delivery:
                 shutil.copyfileobj(audio, sys.stdout.buffer)
             return None
         inside = self.destination.is_dir()
+        files = files_of(source) if source.stem == BOOK_STEM else [source]
+        if source.suffix == _LIST:
+            return self._placed_chapters(files)
         target = self.destination / f"{job.id}{source.suffix}" if inside else self.destination
         shutil.copyfile(source, target)
+        for file in files[1:]:
+            shutil.copyfile(file, target.with_suffix(file.suffix))
         return target
+
+    def _placed_chapters(self, files: Sequence[Path]) -> Path:
+        """Copy the files of a book's chapters and their list; return where the list is."""
+        if self.destination is None or not self.destination.is_dir():
+            raise usage_error("-o: a book with a file a chapter needs a directory")
+        for file in files:
+            shutil.copyfile(file, self.destination / file.name)
+        return self.destination / files[0].name
 
 
 def delivery_options(function: Command) -> Command:

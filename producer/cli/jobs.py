@@ -12,7 +12,7 @@ from ..errors import InvalidJob, JobNotFound
 from .batch_waiting import tell_batch, wait_for_batch
 from .delivery import Delivery, delivery_options
 from .exit_codes import ExitCode
-from .options import any_id, any_ids, farm_command, is_batch, job_id, job_ids
+from .options import any_id, any_ids, farm_command, is_batch, job_ids
 from .output import Output
 from .records import facts_of, failure_of, lines_of
 from .waiting import Wait, wait_options
@@ -88,13 +88,17 @@ def _wait_for_jobs(farm: VoiceFarm, output: Output, wait: Wait, job_ids: Sequenc
 @farm_command
 @delivery_options
 @wait_options
-@job_id(metavar="ID")
+@any_id(metavar="ID")
 def fetch(
     farm: VoiceFarm, output: Output, *, delivery: Delivery, wait: Wait, job_id: str
 ) -> ExitCode:
-    """Print the path of a job's audio. Waits only as long as --timeout says."""
+    """Print the path of a job's audio, or of the book that was asked for with a batch.
+
+    Waits only as long as --timeout says.
+    """
     patience = replace(wait, timeout_s=wait.timeout_s or 0.0)
-    return patience.until_ended([farm.job(job_id)], delivery.hand_over)
+    job = farm.batch_of(job_id).book if is_batch(job_id) else farm.job(job_id)
+    return patience.until_ended([job], delivery.hand_over)
 
 
 @click.command()

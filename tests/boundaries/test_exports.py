@@ -10,7 +10,7 @@ def test_exactly_these_names_are_exported():
         [
             *("VoiceFarm", "Job", "AsyncVoiceFarm", "AsyncJob", "as_completed"),
             *("Batch", "AsyncBatch", "Schedule"),
-            *("SpeechJob", "ConvertJob", "OutputSpec", "RvcSettings", "Priority"),
+            *("SpeechJob", "ConvertJob", "AssembleJob", "OutputSpec", "RvcSettings", "Priority"),
             *("JobState", "Reason", "Progress", "SpeechResult"),
             *("VoicefarmError", "InvalidItem", "InvalidJob", "UnsupportedSchema", "SettingsError"),
             *("BrokerRefused", "BrokerUntrusted", "BrokerFull", "Unacknowledged"),

@@ -10,11 +10,20 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 
-from producer import JobState
+from producer import InvalidJob, JobState
 from producer.batch.handle import Batch
 from producer.batch.schedule import Schedule
 from producer.batch.window import Window
-from producer.queues import BATCHES_KEY, DISPATCHER_KEY, QUEUE_OF, RATES_KEY, Priority, batch_key
+from producer.queues import (
+    ASSEMBLE,
+    ASSEMBLY_QUEUE,
+    BATCHES_KEY,
+    DISPATCHER_KEY,
+    QUEUE_OF,
+    RATES_KEY,
+    Priority,
+    batch_key,
+)
 from tests.conftest import eventually
 from worker.dispatcher import ABANDONED_S, Dispatcher
 
@@ -265,6 +274,41 @@ def test_a_batch_that_has_ended_is_forgotten_as_its_jobs_are(client, farm, dispa
     assert client.zcard(BATCHES_KEY) == 0
     assert 0 < client.ttl(batch_key(batch.id)) <= 60
     assert batch.row().has_ended
+
+
+def test_a_book_waits_for_the_last_item_and_is_queued_once(client, farm, dispatcher):
+    batch = farm.batch([LINE], assemble={"format": "mp3"})
+    dispatcher.round(time.time())
+    assert batch.book.status is JobState.WAITING_WINDOW
+
+    run_one(farm, client, f"{batch.id}{0:08x}")
+    dispatcher.round(time.time())
+    client.zadd(BATCHES_KEY, {batch.id: time.time()})  # its dispatcher died before it retired it
+    farm.ledger.start(batch.book.id, "w@test", time.time(), "token", "tag")
+    dispatcher.round(time.time())
+
+    [message] = client.lrange(ASSEMBLY_QUEUE, 0, -1)
+    headers = json.loads(message)["headers"]
+    assert (headers["id"], headers["task"]) == (batch.book.id, ASSEMBLE)
+    assert batch.book.status is JobState.RUNNING
+
+
+def test_a_book_ends_with_its_batch_if_that_is_cancelled(client, farm, dispatcher):
+    batch = farm.batch([LINE], assemble={"format": "m4b"})
+    batch.cancel()
+
+    for _ in range(2):
+        dispatcher.round(time.time())
+
+    assert batch.book.status is JobState.CANCELLED
+    assert client.llen(ASSEMBLY_QUEUE) == 0
+
+
+def test_a_book_that_cannot_be_made_queues_nothing(client, farm):
+    with pytest.raises(InvalidJob):
+        farm.batch([LINE], assemble={"format": "aac"})
+
+    assert client.keys("voicefarm:*") == []
 
 
 def test_a_retried_item_counts_as_queued_again(client, farm, dispatcher):

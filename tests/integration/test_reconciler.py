@@ -8,8 +8,15 @@ import pytest
 import redis
 
 from producer import JobState
-from producer.job import new_job_id, speech_job
-from producer.queues import DELIVERIES_KEY, LEASES_KEY, RECONCILER_KEY, Priority, job_key
+from producer.job import assemble_job, new_job_id, speech_job
+from producer.queues import (
+    ASSEMBLY_QUEUE,
+    DELIVERIES_KEY,
+    LEASES_KEY,
+    RECONCILER_KEY,
+    Priority,
+    job_key,
+)
 from tests.conftest import eventually
 from worker.reconciler import Reconciler
 
@@ -73,6 +80,20 @@ def test_what_waits_in_a_queue_of_many_pieces_is_left_alone_and_the_lost_one_is_
     assert reconciler.resent == 1
     assert client.llen(QUEUE) == len(jobs) + 1
     assert lost in client.lindex(QUEUE, 0)
+
+
+def test_a_book_that_lost_its_message_gets_another_on_its_own_queue(reconciler, farm, client):
+    waiting, under_way = (new_job_id() for _ in range(2))
+    for job_id in (waiting, under_way):
+        farm.ledger.create(job_id, assemble_job("0" * 24), time.time())
+    farm.ledger.start(under_way, "dead@test", time.time(), "token", "a tag that nobody holds")
+    assert farm.ledger.change(under_way, JobState.ASSEMBLING, time.time(), token="token")
+
+    sweep_once(reconciler)
+
+    assert (reconciler.resent, client.llen(QUEUE), client.llen(ASSEMBLY_QUEUE)) == (2, 0, 2)
+    _, losses = farm.ledger.start(under_way, "w@test", time.time(), "another", "tag")
+    assert losses == 1
 
 
 def test_a_delivered_message_counts_as_one(reconciler, farm, client):

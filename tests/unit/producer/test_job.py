@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from producer.assemble_job import AssembleJob
 from producer.errors import InvalidJob, UnsupportedSchema
-from producer.job import ConvertJob, OutputSpec, RvcSettings, SpeechJob, decode, speech_job
+from producer.job import (
+    ConvertJob,
+    OutputSpec,
+    RvcSettings,
+    SpeechJob,
+    assemble_job,
+    decode,
+    speech_job,
+)
 from producer.queues import Priority
 
 GOLDEN = Path(__file__).parents[2] / "data" / "jobs"
@@ -31,6 +40,17 @@ EVERY_FIELD = SpeechJob(
     seed=7,
     convert=RvcSettings(voice="carl", pitch=-3.5, f0_method="harvest", protect=0.1),
 )
+ASSEMBLY = AssembleJob(
+    batch="ab" * 12,
+    format="opus",
+    loudness="acx",
+    subtitles="srt",
+    sample_rate_hz=48000,
+    allow_missing=True,
+    title="Regen & Wind",
+    author="Anna",
+    cover="cd" * 32,
+)
 CONVERSION = ConvertJob(upload="ab" * 32, convert=RvcSettings(voice="carl", pitch="auto"))
 
 
@@ -40,6 +60,7 @@ CONVERSION = ConvertJob(upload="ab" * 32, convert=RvcSettings(voice="carl", pitc
         ("speech-defaults", SpeechJob(text="Hello from the farm")),
         ("speech-every-field", EVERY_FIELD),
         ("convert", CONVERSION),
+        ("assemble", ASSEMBLY),
     ],
 )
 def test_a_job_reads_and_writes_the_golden_file_of_its_version(name, job):
@@ -104,6 +125,30 @@ def test_bad_input_is_refused_by_the_name_of_its_field(field, fields):
 
     assert refused.value.field.split(".")[0] == field.split(".")[0]
     assert str(refused.value).startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("batch", {"batch": "../../etc/passwd"}),
+        ("batch", {"batch": "0" * 23}),
+        ("cover", {"cover": "cover.jpg"}),
+        ("format", {"format": "aac"}),
+        ("loudness", {"loudness": "-14"}),
+        ("subtitles", {"subtitles": "ass"}),
+        ("title", {"title": "x" * 201}),
+        ("sample_rate_hz", {"sample_rate_hz": 1}),
+        ("job", {"format": "opus", "sample_rate_hz": 44100}),
+        ("speed", {"speed": 2.0}),
+    ],
+)
+def test_a_book_that_cannot_be_made_is_refused_by_the_name_of_its_field(field, fields):
+    fields = dict(fields)
+
+    with pytest.raises(InvalidJob) as refused:
+        assemble_job(fields.pop("batch", "0" * 24), **fields)
+
+    assert refused.value.field == field
 
 
 def test_a_text_over_the_limit_is_told_which_command_takes_a_book():

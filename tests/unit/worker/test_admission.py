@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 from celery.worker import state as celery_state
 
-from producer.queues import QUEUE_OF, Priority
+from producer.queues import ASSEMBLY_QUEUE, QUEUE_OF, Priority
 from worker.admission import OPEN_POLL_S, RESTRICTED_POLL_S, Admission, ClassCycle
 
+BOOKS = ASSEMBLY_QUEUE
 INTERACTIVE, BATCH = QUEUE_OF[Priority.INTERACTIVE], QUEUE_OF[Priority.BATCH]
 
 
@@ -109,3 +110,17 @@ def test_a_channel_without_a_gate_takes_from_every_queue():
     cycle.update([BATCH, INTERACTIVE])
 
     assert cycle.consume(2) == [INTERACTIVE, BATCH]
+
+
+def test_a_book_is_taken_beside_a_full_engine_and_before_batch_work(room, in_hand, channel):
+    admission = Admission(lambda interactive: room[interactive], lambda: places > 0)
+    channel._queue_cycle.update([BATCH, BOOKS, INTERACTIVE])
+    admission.gate(channel)
+
+    places = 1
+    assert channel.qos.can_consume()
+    assert channel._queue_cycle.consume(3) == [INTERACTIVE, BOOKS, BATCH]
+    room.update({False: 0, True: 1})
+    assert channel._queue_cycle.consume(3) == [INTERACTIVE, BOOKS]
+    places = 0
+    assert channel._queue_cycle.consume(3) == [INTERACTIVE]

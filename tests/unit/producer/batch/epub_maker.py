@@ -12,7 +12,7 @@ CONTAINER = """<?xml version="1.0"?>
 
 PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" version="3.0">
 <metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
-<dc:title>The Lighthouse</dc:title><dc:language>en-GB</dc:language></metadata>
+<dc:title>The Lighthouse</dc:title><dc:language>en-GB</dc:language>{more}</metadata>
 <manifest>{items}</manifest><spine>{spine}</spine></package>"""
 
 PAGE = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE html>
@@ -21,9 +21,17 @@ PAGE = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE html>
 
 
 def make_epub(
-    path: Path, bodies: dict[str, str], nav: str = "", extra: dict[str, bytes] | None = None
+    path: Path,
+    bodies: dict[str, str],
+    nav: str = "",
+    extra: dict[str, bytes] | None = None,
+    more: str = "",
+    entries: str = "",
 ) -> Path:
-    """Write a book of these bodies, by file name in the order of reading; `nav` is its contents."""
+    """Write a book of these bodies, by file name in the order of reading; `nav` is its contents.
+
+    `more` stands among its metadata, `entries` in its manifest.
+    """
     documents = {name: PAGE.format(body=body) for name, body in bodies.items()}
     items = [_item(f"d{n}", name) for n, name in enumerate(documents)]
     spine = [f'<itemref idref="d{n}"/>' for n in range(len(documents))]
@@ -33,7 +41,8 @@ def make_epub(
         spine.insert(0, '<itemref idref="nav"/>')
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("META-INF/container.xml", CONTAINER)
-        package = PACKAGE.format(items="".join(items), spine="".join(spine))
+        listed = "".join(items) + entries
+        package = PACKAGE.format(items=listed, spine="".join(spine), more=more)
         book.writestr("OEBPS/book.opf", package)
         for name, text in documents.items():
             book.writestr(f"OEBPS/{name}", text)

@@ -1,0 +1,105 @@
+"""Staged: the file of one entry on its way into the store, and the entry that it becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from producer.job import OutputSpec
+
+from .audio import AudioWriter, EncoderError, Resampler, check_samples, choose_rate, file_name
+from .engine.request import Samples
+from .errors import BadAudio, StoreFailed, store_error
+from .manifest import Facts, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored file."""
+
+    #: Relative to the farm's home, as the ledger names it.
+    path: str
+    manifest: Manifest
+
+
+#: Publishes what was staged; returns the key's entry, ours or an earlier one.
+Publish = Callable[[Manifest], Entry]
+
+
+class Staged:
+    """The chunks of one job on their way into one file, in order."""
+
+    def __init__(
+        self,
+        directory: Path,
+        key: str,
+        output: OutputSpec,
+        native_rate_hz: int,
+        publish: Publish,
+    ) -> None:
+        self._directory = directory
+        self._audio = directory / file_name(output.format)
+        self._key = key
+        self._format = output.format
+        self._native_rate_hz = native_rate_hz
+        self._rate_hz = choose_rate(output, native_rate_hz)
+        self._publish = publish
+        self._resampler = Resampler(native_rate_hz, self._rate_hz)
+        self._writer = AudioWriter(self._audio, self._format, self._rate_hz)
+
+    def write(self, samples: Samples, rate_hz: int) -> None:
+        """Append one chunk: mono float32 at the engine's rate.
+
+        Raises `BadAudio` for samples of another rate or that are not finite, and
+        `StoreFailed` if the volume does not take them.
+        """
+        if rate_hz != self._native_rate_hz:
+            raise BadAudio(f"a chunk of {rate_hz} Hz in a job of {self._native_rate_hz} Hz")
+        check_samples(samples)
+        with storing(self._audio):
+            self._writer.write(self._resampler.convert(samples))
+
+    def commit(self, facts: Facts) -> Entry:
+        """End the file and publish it, durable; return the key's entry, ours or an earlier one.
+
+        Raises `BadAudio` if nothing was written, and `StoreFailed`.
+        """
+        with storing(self._audio):
+            self._writer.write(self._resampler.flush())
+            self._writer.close()
+            if not self._writer.samples:
+                raise BadAudio("the job has no sample of audio")
+            manifest = Manifest(
+                **facts.model_dump(),
+                content_key=self._key,
+                format=self._format,
+                sha256=sha256_of(self._audio),
+                size_bytes=self._audio.stat().st_size,
+                samples=self._writer.samples,
+                sample_rate_hz=self._rate_hz,
+            )
+            return self._publish(manifest)
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        with suppress(OSError, EncoderError):
+            self._writer.close()
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn what disk and encoder raise into `StoreFailed` and its kinds."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, path) from error
+    except EncoderError as error:
+        raise StoreFailed(path, str(error)) from error
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
