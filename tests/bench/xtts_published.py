@@ -32,6 +32,8 @@ class Sizes:
     heads: int = 16
     #: Text ids of the published vocabulary.
     text_ids: int = 6681
+    #: Audio ids of one chunk at most, some for the frame.
+    audio_tokens: int = 605
 
 
 PUBLISHED: Final = Sizes()
@@ -65,7 +67,7 @@ def configuration(sizes: Sizes = PUBLISHED) -> Any:
             gpt_num_audio_tokens=1026,
             gpt_start_audio_token=1024,
             gpt_stop_audio_token=1025,
-            gpt_max_audio_tokens=605,
+            gpt_max_audio_tokens=sizes.audio_tokens,
             gpt_max_text_tokens=402,
             gpt_number_text_tokens=sizes.text_ids,
             gpt_use_perceiver_resampler=True,
