@@ -208,7 +208,7 @@ def test_a_worker_that_only_answers_obeys_no_order_of_a_monitor(broker, farm_of,
         ready=False,
         broker_url=url(broker, Role.WORKER),
         slots=1,
-        fake_speed=0.2,
+        fake_speed=0.02,
         remote_control="inspect",
     )
     monitor = farm_of(Role.MONITOR)

@@ -84,8 +84,8 @@ def test_plain_autoscale_grows_with_a_burst_and_shrinks_when_idle(start_worker, 
 
 
 def test_a_job_revoked_with_celery_is_cancelled_in_the_ledger(start_worker, farm, redis_url, home):
-    start_worker(slots=2, fake_speed=0.2)
-    job = farm.submit("a line that would take most of a minute to speak")
+    start_worker(slots=2, fake_speed=0.02)
+    job = farm.submit("a line that would take minutes to speak")
     eventually(lambda: job.status is JobState.RUNNING)
 
     celery(redis_url, home, "control", "terminate", "SIGTERM", job.id)

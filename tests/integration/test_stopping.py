@@ -34,7 +34,7 @@ def test_a_warm_stop_finishes_what_runs_and_gives_back_what_waits(start_worker, 
 
 
 def test_a_cold_stop_gives_everything_back_and_cancels_nothing(start_worker, farm, client):
-    worker = start_worker(slots=3, interactive_share=0, fake_speed=0.5)
+    worker = start_worker(slots=3, interactive_share=0, fake_speed=0.1)
     jobs = farm.submit_many(f"line {n}, spoken very slowly" for n in range(6))
     eventually(lambda: sum(job.status is JobState.RUNNING for job in jobs) == 3)
 
