@@ -68,6 +68,10 @@ class Offer(BaseModel):
     targets: tuple[TargetVoice, ...] = ()
     #: Why its worker converts nothing, if it says so.
     obstacle: str = ""
+    #: Revisions of what doubts a take, None if nothing does, and of what converts; empty is not
+    #: known, of an older worker.
+    guard: str | None = ""
+    converter: str = ""
 
 
 class Catalogue:

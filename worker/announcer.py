@@ -19,6 +19,7 @@ from producer.voices import Offer, TargetVoice, Voice
 
 from .engine.model import ConversionOffer, ModelOffer
 from .engine.service import SpeechEngine
+from .speech import guard_revision
 
 logger = get_logger(__name__)
 
@@ -96,21 +97,27 @@ class Announcer:
                 logger.warning("the voices of now could not be announced yet: %s", error)
 
     def _write(self, offer: ModelOffer) -> None:
-        conversion = offer.conversion or ConversionOffer("", ())
-        announced = Offer(
-            engine=offer.engine,
-            revision=offer.revision,
-            languages=offer.languages,
-            voices=tuple(
-                Voice(name=voice.name, revision=voice.revision, engine=offer.engine)
-                for voice in offer.voices
-            ),
-            targets=tuple(TargetVoice(**asdict(voice)) for voice in conversion.voices),
-            obstacle=conversion.obstacle,
-        )
-        told = announced.model_dump_json()
+        told = offer_of(offer).model_dump_json()
         self._redis.eval(_ANNOUNCE, 1, CATALOGUE_KEY, offer.engine, told)
         self._told = offer
+
+
+def offer_of(offer: ModelOffer) -> Offer:
+    """Return what clients are told of an engine's offer."""
+    conversion = offer.conversion or ConversionOffer("", ())
+    return Offer(
+        engine=offer.engine,
+        revision=offer.revision,
+        languages=offer.languages,
+        voices=tuple(
+            Voice(name=voice.name, revision=voice.revision, engine=offer.engine)
+            for voice in offer.voices
+        ),
+        targets=tuple(TargetVoice(**asdict(voice)) for voice in conversion.voices),
+        obstacle=conversion.obstacle,
+        guard=guard_revision(offer),
+        converter=conversion.revision,
+    )
 
 
 def _has(offer: ModelOffer, job: EngineJob) -> bool:

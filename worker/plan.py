@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from producer.job import RvcSettings
+from producer.speech_key import conversion_facts
 from producer.volumes import Volumes
 
 from .engine.errors import NoConversion, UnknownVoice
@@ -51,11 +52,7 @@ class Target:
 
     def facts(self) -> dict[str, str | int | float]:
         """Return all that decides the sound, but for what is converted and the seed."""
-        return {
-            "converter": self.converter,
-            "voice": self.voice.revision,
-            **self.settings.model_dump(mode="json", exclude={"voice"}),
-        }
+        return conversion_facts(self.converter, self.voice.revision, self.settings)
 
     def request(self, seed: int) -> ConversionRequest:
         """Return what the engine is asked for."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from producer.content_key import Plain, content_key, seed_of
+from producer.content_key import seed_of
 from producer.job import SpeechJob
-from producer.languages import chunk_limit_chars
 from producer.queues import Priority
-from producer.text import halves, split
+from producer.speech_key import Maker, file_key, spoken_keys, take_keys, texts_of
+from producer.text import halves
 from producer.volumes import Volumes
 
 from . import pace, quality
@@ -52,24 +52,22 @@ def plan_speech(attempt_id: str, job: SpeechJob, offer: ModelOffer) -> SpeechPla
     key of the file by its takes, in order, and the output.
     """
     target = None if job.convert is None else Target.of(job.convert, offer)
-    voice = _voice(job, offer)
-    texts = [chunk.strip() for chunk in split(job.text, chunk_limit_chars(job.language))]
-    takes = [content_key(text=text, **_decides(job, offer, voice)) for text in texts]
-    seeds = [seed_of(take) if job.seed is None else job.seed for take in takes]
+    voice, texts = _voice(job, offer), texts_of(job)
+    facts = target.facts() if target else None
+    maker = Maker(offer.engine, offer.revision, voice.revision, guard_revision(offer), facts)
+    spoken = spoken_keys(job, texts, maker)
+    takes = take_keys(spoken, maker)
     conversions: list[ConversionRequest | None] = [None] * len(takes)
     if target is not None:
-        takes = [content_key(take=take, convert=target.facts()) for take in takes]
         # The speech is the same, converted or not; what is drawn for its conversion is not.
-        conversions = [
-            target.request(seed_of(take) if job.seed is None else job.seed) for take in takes
-        ]
+        conversions = [target.request(_seed(job, take)) for take in takes]
     chunks = tuple(
         ChunkRequest(
             id=f"{attempt_id}.{place}",
             text=text,
             language=job.language,
             voice=job.voice,
-            seed=seeds[place],
+            seed=_seed(job, spoken[place]),
             parameters=_parameters(job),
             interactive=job.priority is Priority.INTERACTIVE,
             voice_revision=voice.revision,
@@ -78,7 +76,7 @@ def plan_speech(attempt_id: str, job: SpeechJob, offer: ModelOffer) -> SpeechPla
         for place, text in enumerate(texts)
     )
     return SpeechPlan(
-        key=content_key(takes=takes, output=job.output.model_dump()),
+        key=file_key(takes, job.output),
         chunks=chunks,
         takes=tuple(takes),
         sample_rate_hz=target.voice.sample_rate_hz if target else offer.sample_rate_hz,
@@ -107,15 +105,13 @@ def _voice(job: SpeechJob, offer: ModelOffer) -> ModelVoice:
     return voice
 
 
-def _decides(job: SpeechJob, offer: ModelOffer, voice: ModelVoice) -> dict[str, Plain]:
-    """Return what, beside its text, decides how a take sounds."""
-    return {
-        "engine": offer.engine,
-        "model": offer.revision,
-        "voice": voice.revision,
-        "guard": f"{pace.REVISION}+{quality.REVISION}" if offer.guarded else None,
-        **job.take_parameters(),
-    }
+def _seed(job: SpeechJob, key: str) -> int:
+    return seed_of(key) if job.seed is None else job.seed
+
+
+def guard_revision(offer: ModelOffer) -> str | None:
+    """Return what decides which take is kept; None if every one is."""
+    return f"{pace.REVISION}+{quality.REVISION}" if offer.guarded else None
 
 
 def _parameters(job: SpeechJob) -> dict[str, float | int | None]:

@@ -15,6 +15,7 @@ from ..errors import InvalidItem, InvalidJob
 from ..job import SpeechJob
 from .account import job_id_of, new_batch_id
 from .book import book_job, words_of
+from .cached import Cache
 from .handle import Batch, batch_ledger
 from .ledger import PIECE
 from .reading import Item, items_of, open_source
@@ -65,7 +66,7 @@ class Submission:
     def survey(self) -> Survey:
         """Read all items once. Queues nothing; what is wrong is told in the answer."""
         self.schedule.check(time.time())
-        return survey(self._items())
+        return survey(self._items(), Cache(self._farm.voices(), self._farm.volumes))
 
     def submit(self) -> Batch:
         """Queue it, or raise `InvalidItem` for the first that is wrong: then nothing is queued.

@@ -10,6 +10,7 @@ from ..backlog import expected_s
 from ..errors import InvalidItem
 from ..languages import chunk_limit_chars
 from ..text import split
+from .cached import Cache
 from .estimate import path_of
 from .reading import Item
 
@@ -33,6 +34,10 @@ class Survey:
     problems: list[InvalidItem] = field(default_factory=list)
     #: Items that are converted into another voice behind their speech.
     converted: int = 0
+    #: Items whose audio is on the volume already; None if that cannot be seen from here.
+    cached: int | None = None
+    #: Seconds of audio of those, expected.
+    cached_s: float = 0.0
 
     @property
     def path(self) -> str:
@@ -40,9 +45,9 @@ class Survey:
         return path_of(self.items - self.invalid, self.converted)
 
 
-def survey(items: Iterable[Item | InvalidItem]) -> Survey:
-    """Read all items once, keeping none."""
-    found = Survey()
+def survey(items: Iterable[Item | InvalidItem], cache: Cache | None = None) -> Survey:
+    """Read all items once, keeping none; look for their audio in `cache`, if there is one."""
+    found = Survey(cached=0 if cache is not None and cache.is_visible else None)
     for item in items:
         found.items += 1
         if isinstance(item, InvalidItem):
@@ -55,4 +60,7 @@ def survey(items: Iterable[Item | InvalidItem]) -> Survey:
         found.chunks += len(split(item.job.text, chunk_limit_chars(item.job.language)))
         found.audio_s += expected_s(item.job)
         found.converted += item.job.convert is not None
+        if found.cached is not None and cache is not None and cache.has(item.job):
+            found.cached += 1
+            found.cached_s += expected_s(item.job)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..batch.handle import Batch
     from ..client import Job
     from .waiting import Wait
+
+#: Between two lines of progress where there is no terminal: a night has a few thousand.
+PROGRESS_S: Final = 10.0
 
 
 def tell_batch(batch: Batch, output: Output) -> None:
@@ -68,19 +71,35 @@ def _wait_for_book(batch: Batch, wait: Wait, begun_s: float) -> ExitCode:
 
 
 def _followed(batch: Batch, wait: Wait) -> BatchRow:
-    begun_s = time.monotonic()
+    begun_s = told_s = time.monotonic()
     first: BatchRow | None = None
-    with wait.output.bar(wanted=not wait.no_progress) as bar:
+    wanted = not wait.no_progress
+    with wait.output.bar(wanted=wanted) as bar:
         for row in batch.progress(wait.timeout_s):
-            first = first or row
-            bar(_words(row, first, time.monotonic() - begun_s), row.ended, row.items)
+            now_s, first = time.monotonic(), first or row
+            rate = (first.left_s - row.left_s) / max(now_s - begun_s, 1.0)
+            bar(_words(row, rate), row.ended, row.items)
+            if now_s - told_s >= PROGRESS_S:
+                told_s = now_s
+                wait.output.progress(_facts(row, rate), wanted=wanted)
     return row
 
 
-def _words(row: BatchRow, first: BatchRow, passed_s: float) -> str:
+def _words(row: BatchRow, rate: float) -> str:
     """Return what a live line says before its numbers."""
-    rate = (first.left_s - row.left_s) / max(passed_s, 1.0)
     words = [f"{row.failed} failed"] if row.failed else []
     if rate > 0:
         words += [f"{rate:.1f}x real time", f"{span(row.left_s / rate)} to go"]
     return ", ".join(words) or "items"
+
+
+def _facts(row: BatchRow, rate: float) -> dict[str, Any]:
+    """Return the same for programs; null is unknown."""
+    return {
+        "id": row.id,
+        "done": row.ended,
+        "total": row.items,
+        "failed": row.failed,
+        "real_time_factor": round(rate, 2) if rate > 0 else None,
+        "eta_s": round(row.left_s / rate) if rate > 0 else None,
+    }

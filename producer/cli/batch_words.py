@@ -53,6 +53,7 @@ def facts_of_survey(found: Survey) -> dict[str, Any]:
         "chars": found.chars,
         "chunks": found.chunks,
         "expected_audio_s": round(found.audio_s, 3),
+        "cached": found.cached,
     }
 
 
@@ -82,7 +83,14 @@ def lines_of_survey(found: Survey) -> list[str]:
         f"chapters  {found.chapters:,}",
         f"text      {found.chars:,} characters in {found.chunks:,} chunks",
         f"audio     about {span(found.audio_s)}",
+        f"cached    {_words_of_cache(found)}",
     ]
+
+
+def _words_of_cache(found: Survey) -> str:
+    if found.cached is None:
+        return "unknown: no worker was here yet, or its volume cannot be seen from here"
+    return f"{found.cached:,} items are on the volume and will not be spoken again"
 
 
 def words_of_estimate(estimate: Estimate) -> str:

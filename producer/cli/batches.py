@@ -18,6 +18,7 @@ import click
 
 from ..errors import InvalidItem
 from .assembling import book_options
+from .batch_waiting import wait_for_batch
 from .batch_words import (
     facts_of_estimate,
     facts_of_survey,
@@ -28,8 +29,10 @@ from .exit_codes import ExitCode
 from .options import Command, batch_id, batch_ids, farm_command, job_options, usage_error
 from .output import Output
 from .records import span
+from .waiting import Wait, wait_options
 
 if TYPE_CHECKING:
+    from ..batch.handle import Batch
     from ..batch.schedule import Schedule
     from ..batch.submission import Submission
     from ..client import VoiceFarm
@@ -72,6 +75,7 @@ def schedule_options(function: Command) -> Command:
     "  voicefarm batch book.epub --voice anna --window 22:00-07:00\n"
     "  voicefarm batch lines.jsonl --dry-run\n"
     "  voicefarm batch book.epub --assemble m4b --subtitles vtt\n"
+    "  voicefarm batch lines.jsonl --wait --json\n"
     "  id=$(voicefarm batch chapters/) && voicefarm wait $id && voicefarm results $id"
 )
 @farm_command
@@ -79,6 +83,8 @@ def schedule_options(function: Command) -> Command:
 @schedule_options
 @job_options
 @book_options
+@wait_options
+@click.option("--wait", "waits", is_flag=True, help="Wait until it has ended, as `wait` does.")
 @click.option("--dry-run", is_flag=True, help="Look all through, queue nothing.")
 @click.option("--skip-invalid", is_flag=True, help="Wrong items are answered as failed.")
 @click.option("--client", default="", help="Who asks; clients share the farm evenly.")
@@ -91,6 +97,8 @@ def batch(
     schedule: Schedule,
     fields: dict[str, Any],
     dry_run: bool,
+    wait: Wait,
+    waits: bool,
     **how: Any,
 ) -> ExitCode:
     """Queue ITEMS and print the id of the batch.
@@ -112,13 +120,20 @@ def batch(
             output.error(f"{error}; nothing was queued")
             output.note("--dry-run tells all that is wrong, --skip-invalid queues the others")
             return ExitCode.USAGE
+    _tell_queued(made, output, is_data=not waits)
+    return wait_for_batch(made, wait) if waits else ExitCode.GOOD
+
+
+def _tell_queued(made: Batch, output: Output, *, is_data: bool) -> None:
     row, estimate = made.row(), made.estimate()
     output.note(f"{row.items:,} items, about {span(row.total_s)} of audio")
     output.note(f"done {words_of_estimate(estimate)}")
     if row.becomes_book:
         output.note(f"its book is made then: `voicefarm fetch {made.id}`")
-    output.data({"id": made.id, "items": row.items, **facts_of_estimate(estimate)}, made.id)
-    return ExitCode.GOOD
+    if is_data:
+        output.data({"id": made.id, "items": row.items, **facts_of_estimate(estimate)}, made.id)
+    else:
+        output.note(f"its id is {made.id}")
 
 
 def _look_through(
@@ -131,7 +146,9 @@ def _look_through(
         output.error(str(problem))
     if found.invalid > len(found.problems):
         output.error(f"and {found.invalid - len(found.problems):,} more")
-    estimate = estimate_of_work(farm, submission.schedule, found.audio_s, found.path)
+    estimate = estimate_of_work(
+        farm, submission.schedule, found.audio_s - found.cached_s, found.path
+    )
     lines = [*lines_of_survey(found), f"done      {words_of_estimate(estimate)}"]
     output.data(facts_of_survey(found) | facts_of_estimate(estimate), "\n".join(lines))
     wrong = found.invalid and not skip_invalid

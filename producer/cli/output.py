@@ -72,6 +72,11 @@ class Output:
         if not self._quiet:
             self.error(text)
 
+    def progress(self, facts: Mapping[str, Any], *, wanted: bool) -> None:
+        """Tell how far the work is as a JSON line on stderr, where no bar can be shown."""
+        if wanted and not self._quiet and not sys.stderr.isatty():
+            click.echo(json.dumps(facts, ensure_ascii=False), err=True)
+
     def error(self, text: str) -> None:
         """Tell what went wrong, in one line, also with `--quiet`."""
         if self._live_console is not None:

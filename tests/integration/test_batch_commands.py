@@ -67,6 +67,7 @@ def test_a_dry_run_tells_how_much_it_is_and_queues_nothing(command, lines, clien
     assert (code, told["items"], told["chars"], told["chunks"]) == (0, 100, chars, 100)
     assert told["expected_audio_s"] == pytest.approx(chars / 15, abs=0.01)
     assert told["finish_s"] is None
+    assert told["cached"] is None
     assert client.keys("voicefarm:*") == []
 
 
@@ -199,6 +200,14 @@ def test_a_wait_that_is_over_says_how_far_it_is_and_the_batch_goes_on(command, f
         batch.wait(timeout_s=0)
 
 
+def test_a_batch_may_be_waited_for_as_it_is_queued(command, lines, farm):
+    code, out, err = command("batch", str(lines), "--wait", "--timeout", "0")
+
+    assert (code, out) == (124, "")
+    batch_id = err.partition("its id is ")[2].split()[0]
+    assert farm.batch_of(batch_id).row().items == 100
+
+
 @pytest.mark.parametrize("words", [["status"], ["wait"], ["results"], ["estimate"], ["pause"]])
 def test_a_batch_that_nobody_knows_is_told(command, words):
     code, out, err = command(*words, "0" * 24)
@@ -227,6 +236,11 @@ def test_a_book_is_spoken_in_its_order_and_a_client_may_come_back_for_it(
         ("002-0002", None),
     ]
     assert all(line["path"].endswith(".flac") and line["sha256"] for line in lines)
+    for format, cached in (("flac", 5), ("wav", 0)):
+        _, out, _ = command(
+            "batch", f"{tmp_path}/book.md", "--format", format, "--dry-run", "--json"
+        )
+        assert json.loads(out)["cached"] == cached
 
 
 def test_a_failed_item_makes_wait_fail_and_its_line_says_why(command, start_worker, farm):
