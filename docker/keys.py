@@ -4,6 +4,7 @@
     redis/health            the monitor's password, for the server's own health check
     worker/broker_url       producer/broker_url       monitor/broker_url
     monitor/flower          user and password of Flower
+    scaler/broker_url       for KEDA, if there is a directory for it
     grafana/password        of Grafana's user `farm`
 
 Each container gets its own role's directory. `users.acl` is written last: where it is, all of the
@@ -21,6 +22,9 @@ from producer.access import Role, user_line
 
 #: Nobody gets all rights: whoever runs the engine can write `users.acl`.
 ROLES = (Role.WORKER, Role.PRODUCER, Role.MONITOR)
+
+#: Those that not every farm has.
+OPTIONAL = (Role.SCALER,)
 
 #: Random bytes of a password.
 PASSWORD_BYTES = 32
@@ -65,13 +69,14 @@ def make_users(directory: Path) -> bool:
     users = directory / "redis" / "users.acl"
     if users.exists():
         return False
-    passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES}
-    for role in ROLES:
+    roles = [*ROLES, *(role for role in OPTIONAL if (directory / role).is_dir())]
+    passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in roles}
+    for role in roles:
         url = f"redis://{role}:{passwords[role]}@{SERVER}"
         write(directory / role / "broker_url", url, OWN)
     write(directory / "monitor" / "flower", f"farm:{secrets.token_urlsafe(16)}", OWN)
     write(directory / "redis" / "health", passwords[Role.MONITOR], SHARED)
-    lines = ["user default off", *(user_line(role, passwords[role]) for role in ROLES)]
+    lines = ["user default off", *(user_line(role, passwords[role]) for role in roles)]
     write(users, "\n".join(lines), SHARED)
     return True
 

@@ -36,6 +36,8 @@ class Role(StrEnum):
     WORKER = "worker"
     #: Looks: Flower, `inspect`, `voicefarm status` and `workers`.
     MONITOR = "monitor"
+    #: Asks how long the queues are: KEDA.
+    SCALER = "scaler"
 
 
 #: What every connection needs. By category, as Redis 7.0 refuses a file that names
@@ -98,12 +100,15 @@ _KEYS: Final[dict[Role, tuple[str, ...]]] = {
     ),
     Role.WORKER: (f"~{PREFIX}:*", "~speech.*", "~unacked*", "~_kombu.*", "~*.celery.pidbox*"),
     Role.MONITOR: (*(f"~{key}" for key in _REPLIES), f"%R~{PREFIX}:*", "%R~speech.*"),
+    # A script's keys must be its own to write, whatever it does; no command of it writes.
+    Role.SCALER: tuple(f"~{queue}*" for queue in QUEUES),
 }
 
 _COMMANDS: Final[dict[Role, str]] = {
     Role.PRODUCER: " ".join(f"+{name}" for name in _PRODUCER_COMMANDS),
     Role.WORKER: _WORKER_COMMANDS,
     Role.MONITOR: " ".join(f"+{name}" for name in _MONITOR_COMMANDS),
+    Role.SCALER: "+eval +type +llen",
 }
 
 
@@ -114,8 +119,8 @@ def rules(role: Role, db: int = 0) -> str:
     """
     if role is Role.ADMIN:
         return "~* &* +@all"
-    channels = [changes_channel("*"), f"/{db}.celeryev/*"]
-    if role is not Role.PRODUCER:
+    channels = [] if role is Role.SCALER else [changes_channel("*"), f"/{db}.celeryev/*"]
+    if role in (Role.WORKER, Role.MONITOR):
         channels += [f"/{db}.celery.pidbox", f"/{db}.celery.pidbox/*"]
     keys, commands = _KEYS[role], _COMMANDS[role]
     return " ".join([*keys, *(f"&{channel}" for channel in channels), _CONNECT, commands])

@@ -53,6 +53,13 @@ PAGES = sorted(
     for path in [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
 )
 
+#: What is not ours, as the first word of a command line.
+ELSEWHERE = {
+    *(".", "alias", "cd", "export", "install", "mkdir", "printf", "rm", "sed", "umask", "sudo"),
+    *("git", "pip", ".venv/bin/pip", "python3", "PYTHONPATH=.", "celery", "docker", "kubectl"),
+    *("journalctl", "systemctl", "systemd-sysusers"),
+}
+
 #: What bounds a parameter, in its schema.
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
@@ -213,14 +220,14 @@ def test_every_command_exists(line):
     match words:
         case [script, *_] if script.startswith("scripts/"):
             assert os.access(CHECKOUT / script, os.X_OK)
-        case ["voicefarm", *rest]:
+        case ["voicefarm" | "farm", *rest]:
             assert_understood(voicefarm, rest[: rest.index("|")] if "|" in rest else rest)
         case ["celery", "-A", "tasks", "inspect", command, "--json"]:
             assert command in Panel.meta
         case ["docker", "compose", *rest]:
             assert_composed(rest)
         case _:
-            assert words[0] in (".", "export", "pip", "celery", "docker", "sudo")
+            assert words[0] in ELSEWHERE
 
 
 def assert_composed(words: list[str]) -> None:

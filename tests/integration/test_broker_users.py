@@ -193,6 +193,22 @@ def test_what_is_not_a_roles_work_is_refused(role, client_of):
     assert allowed == []
 
 
+def test_a_scaler_learns_how_long_a_queue_is_and_nothing_else(client_of):
+    client_of(Role.ADMIN).lpush(BATCH, "one", "two")
+    scaler = client_of(Role.SCALER)
+
+    # KEDA asks in one script, for the kind of the key first.
+    script = "return {redis.call('type', KEYS[1]).ok, redis.call('llen', KEYS[1])}"
+    answer = scaler.eval(script, 1, BATCH)
+
+    assert [part.decode() if isinstance(part, bytes) else part for part in answer] == ["list", 2]
+    for order in ("lrange', KEYS[1], 0, -1", "rpop', KEYS[1]", "lpush', KEYS[1], 'x'"):
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
+            scaler.eval(f"return redis.call('{order})", 1, BATCH)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        scaler.hgetall(job_key("a"))
+
+
 def test_a_producer_can_not_shut_a_worker_down(worker, farm_of):
     producer = farm_of(Role.PRODUCER)
 

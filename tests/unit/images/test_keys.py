@@ -57,6 +57,15 @@ def test_every_role_gets_a_url_whose_password_the_server_knows(keys):
     assert "user admin" not in users
 
 
+def test_a_scaler_has_a_user_where_it_has_a_directory(keys):
+    (keys / "scaler").mkdir()
+
+    make(keys)
+
+    assert (keys / "scaler" / "broker_url").read_text().startswith("redis://scaler:")
+    assert "\nuser scaler on " in (keys / "redis" / "users.acl").read_text()
+
+
 def test_a_second_start_changes_nothing(keys):
     made = make(keys)
     before = contents(keys)
