@@ -18,8 +18,8 @@ from ..staged import storing
 from .gathering import BookChapter
 from .timeline import Pauses
 
-#: Samples that are read at once: three seconds of a usual voice.
-BLOCK_SAMPLES: Final = 65_536
+#: Samples that are read at once, so few that a processor's cache holds what is reckoned with them.
+BLOCK_SAMPLES: Final = 16_384
 
 
 class Narration:

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 #: Points at which the wave is looked at, a sample; ITU-R BS.1770 asks for four.
 _OVERSAMPLING: Final = 4
@@ -42,14 +41,13 @@ def heights(samples: Row, floor: float) -> Row:
     is not above `floor`, any number that is not may stand.
     """
     sizes = np.abs(samples)
-    at = sizes[REACH : len(sizes) - REACH]
-    # Row i lies around the space between the samples i - 1 and i, counted as `at` is.
+    at: Row = sizes[REACH : len(sizes) - REACH]
+    if not len(at) or sizes.max() * OVERSHOOT <= floor:
+        return at
+    # The one at i lies between the samples i - 1 and i, counted as `at` is.
     between = np.zeros(len(at) + 1)
-    loud = np.concatenate([[0], np.cumsum(sizes * OVERSHOOT > floor)])
-    rows = np.flatnonzero(loud[2 * REACH :] > loud[: -2 * REACH])
-    if len(rows):
-        around = sliding_window_view(samples, 2 * REACH)[rows]
-        between[rows] = np.abs(around @ WEIGHTS.T).max(axis=1)
+    for weights in WEIGHTS:
+        np.maximum(between, np.abs(np.correlate(samples, weights, "valid")), out=between)
     highest: Row = np.maximum(at, np.maximum(between[:-1], between[1:]))
     return highest
 
