@@ -91,9 +91,14 @@ class SharedTakes:
         """
         shared = [request for request in requests if request.id in self._keys]
         missing = [request for request in shared if not self._is_on_shelf(request)]
-        ours = {request.id for request, is_ours in self._claim(missing) if is_ours}
+        # Somebody waits for an interactive take: it is not left to whoever has all night.
+        here = {
+            request.id
+            for request, is_ours in self._claim(missing)
+            if is_ours or request.interactive
+        }
         for request in shared:
-            if request.id not in ours:
+            if request.id not in here:
                 self._awaited[request.id] = _Awaited(request)
         return [
             self._awaited[request.id].verdict if request.id in self._awaited else None

@@ -42,7 +42,9 @@ def test_jobs_at_the_same_time_share_takes_and_an_edited_text_speaks_only_what_i
     spoken = sentences(12)
     edited = [*spoken[:7], *sentences(1, "that is new"), *spoken[8:]]
 
-    jobs = [farm.submit(" ".join(spoken), format=format) for format in ("wav", "flac")]
+    jobs = [
+        farm.submit(" ".join(spoken), format=format, priority="batch") for format in ("wav", "flac")
+    ]
     wav, flac = (soundfile.read(job.result(60).path)[0].tolist() for job in jobs)
     other = farm.submit(" ".join(edited))
     other.result(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,6 +195,18 @@ def test_a_broken_take_is_computed_again(place):
 
     assert sorted(place.engine.asked) == ["a", "b"]
     assert key_of("a") in place.shelf.kept
+
+
+def test_what_somebody_waits_for_is_not_left_to_another_job(place):
+    place.claim("ab")
+    chunks = [replace(chunk, interactive=True) for chunk in chunks_of("abc")]
+    rendition = Rendition(place.source("abc"), chunks, 3, ahead=3)
+
+    assert len(list(rendition.takes())) == 3
+
+    assert place.engine.asked == list("abc")
+    assert place.waits == 0
+    assert place.claims.held == {key_of(text): "another" for text in "ab"}
 
 
 def test_who_is_cancelled_waits_no_longer(place):
