@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from celery.worker import state as celery_state
 from celery.worker.consumer.tasks import Tasks
 
-from producer.queues import ASSEMBLE, SYNTHESIZE
+from producer.queues import ASSEMBLE, QUEUE_OF, SYNTHESIZE
 from producer.state import JobState
 
 from .allocator import give_back_freed
@@ -45,7 +45,8 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         station.on_room = lambda: consumer.call_soon(lambda: None)
         station.on_broken = _stop_worker
         station.on_hurry = consumer.pool.hurry
-        station.start(node=consumer.hostname)
+        queues = {queue.name for queue in consumer.task_consumer.queues}
+        station.start(consumer.hostname, takes_speech=bool(queues & {*QUEUE_OF.values()}))
         # The connection's own timer: it ends with it.
         consumer.timer.call_repeatedly(BEAT_S, station.pulse.beat)
 

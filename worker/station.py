@@ -104,7 +104,7 @@ class Station:
         self._tempo = Tempo()
         self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
         self._telling: Telling | None = None
-        self._started, self._stops = False, 0
+        self._started, self._takes_speech, self._stops = False, True, 0
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -136,12 +136,15 @@ class Station:
                 cls._current = cls(cls._settings)
             return cls._current
 
-    def start(self, node: str) -> None:
-        """Make the volumes and begin to load the engine, behind the caller's back; once."""
+    def start(self, node: str, *, takes_speech: bool = True) -> None:
+        """Make the volumes and begin to load the engine, behind the caller's back; once.
+
+        A worker that takes no speech, such as one for books alone, does not offer its voices.
+        """
         if self._started:
             return
         self._started = True
-        self.node = node
+        self.node, self._takes_speech = node, takes_speech
         self.leases.start(node)
         self.reconciler.start(self.leases.holder)
         self._caretaker.start(node)
@@ -252,7 +255,7 @@ class Station:
         if phase == Readiness.BROKEN:
             self._break(detail)
             return
-        if phase == Readiness.READY:
+        if phase == Readiness.READY and self._takes_speech:
             self.announcer.announce()
         if phase in tuple(Readiness) and self.readiness.enter(
             Readiness(phase), time.time(), detail

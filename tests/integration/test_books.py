@@ -130,3 +130,14 @@ def test_a_book_with_a_hole_is_not_made_unless_it_may_have_one_and_then_only_onc
     assert first["path"] == second["path"]
     assert first["id"] != second["id"]
     assert second["state"] == JobState.SUSPICIOUS
+
+
+def test_a_worker_for_books_alone_makes_them_and_offers_no_voice(start_worker, farm):
+    start_worker("books", "-Q", "speech.assemble")
+    assert farm.voices().offers == ()
+    start_worker("w", books=0)
+
+    batch = farm.batch(["A good one.", "Another."], assemble={"format": "flac"})
+
+    assert batch.book.wait(60) is JobState.DONE
+    assert farm.job(batch.book.id).row().node == "books@test"

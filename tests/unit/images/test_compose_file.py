@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from producer.queues import ASSEMBLY_QUEUE
 from tests.linters import CHECKOUT, lint
 
 GPU_FILE = CHECKOUT / "docker-compose-gpu.yml"
@@ -103,7 +104,7 @@ def test_every_container_sees_the_passwords_of_its_own_role_alone():
 
     assert seen == {
         "redis": {"keys-redis"},
-        **{name: {"keys-worker"} for name in WORKERS},
+        **{name: {"keys-worker"} for name in (*WORKERS, "assembler")},
         "flower": {"keys-monitor"},
         "voicefarm": {"keys-producer"},
         "grafana": {"keys-grafana"},
@@ -134,13 +135,23 @@ def test_a_worker_has_the_volumes_of_the_farm_a_limit_and_a_gpu(service):
     assert ("count" in device) != ("device_ids" in device)
 
 
+def test_the_assembler_takes_books_alone_and_no_gpu():
+    facts = SERVICES["assembler"]
+    command = facts["command"]
+
+    assert command[command.index("-Q") + 1] == ASSEMBLY_QUEUE
+    assert facts["build"]["dockerfile"] == "docker/Dockerfile-cpu"
+    assert "reservations" not in facts["deploy"]["resources"]
+    assert {mounts("assembler")[name] for name in VOLUMES} == {f"/data/{name}" for name in VOLUMES}
+
+
 def test_a_lone_worker_may_take_12_gigabytes():
     limit = SERVICES["worker"]["deploy"]["resources"]["limits"]["memory"]
 
     assert default(limit) == "12g"
 
 
-@pytest.mark.parametrize("service", WORKERS)
+@pytest.mark.parametrize("service", [*WORKERS, "assembler"])
 def test_a_stop_waits_longer_than_the_jobs_in_hand_may_take(service):
     grace, drain = (
         default(SERVICES[service]["stop_grace_period"]),
@@ -157,7 +168,7 @@ def test_nobody_starts_before_what_he_needs():
         if "depends_on" in facts
     }
 
-    for name in WORKERS:
+    for name in (*WORKERS, "assembler"):
         assert waits[name] == {
             "redis": "service_healthy",
             "keys": "service_completed_successfully",

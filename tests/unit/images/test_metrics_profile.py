@@ -56,10 +56,12 @@ def test_every_worker_is_asked_at_the_port_where_it_tells():
     first = int(re.search(r"VOICEFARM_HTTP_PORT=(\d+)", dockerfile)[1])
 
     assert asked() == {
-        *((name, first) for name in WORKERS),
+        *((name, first) for name in (*WORKERS, "assembler")),
         *(("supervised", first + gpu) for gpu in range(GPUS)),
     }
-    hosts = {SERVICES[name]["environment"]["VOICEFARM_HTTP_HOST"] for name in WORKERS}
+    hosts = {
+        SERVICES[name]["environment"]["VOICEFARM_HTTP_HOST"] for name in (*WORKERS, "assembler")
+    }
     assert hosts == {"0.0.0.0"}  # noqa: S104
 
 
