@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BatchNotFound, WaitTimeout
+from ..errors import BatchNotFound, JobNotFound, WaitTimeout
 from ..intake import take_in
 from ..job import new_job_id
 from ..job_handle import Job
+from ..ledger import JobRow
 from ..state import JobState
 from .account import book_id_of
 from .archive import Archive, completed
 from .batch_row import BatchRow
 from .book import book_job_of
+from .book_outcome import book_facts, prove_book
 from .estimate import PLAIN, Estimate
 from .ledger import BatchLedger, ItemRow
 from .outlook import read_outlook
@@ -103,13 +105,30 @@ class Batch:
             yield result_line(item, self._farm.volumes.locate)
 
     def report(self) -> Report:
-        """Read every item, and return what became of them, added up."""
-        row = self.row()
-        return report(row, self.items())
+        """Read every item, and return what became of them and of the book, added up."""
+        told = report(self.row(), self.items())
+        if (book := self._book_row()) is not None:
+            told.book = book_facts(book, self._farm.volumes)
+        return told
 
     def verify(self) -> list[Flaw]:
         """Read every file again; return those that are missing or not what they were."""
-        return list(prove(self.items(), self._farm.volumes, Proof()))
+        return list(self.flaws(Proof()))
+
+    def flaws(self, proof: Proof) -> Iterator[Flaw]:
+        """Do what `verify` does, one flaw at a time; `proof` counts on the way."""
+        yield from prove(self.items(), self._farm.volumes, proof)
+        if (book := self._book_row()) is not None:
+            yield from prove_book(book, self._farm.volumes, proof)
+
+    def _book_row(self) -> JobRow | None:
+        """Return the row of the book that was asked for with it; None if it is not known."""
+        if not self.row().becomes_book:
+            return None
+        try:
+            return self.book.row()
+        except JobNotFound:
+            return None
 
     def assemble(self, **fields: Any) -> Job:
         """Queue a book of what the batch has, and return its job; `fields` are `AssembleJob`'s.

@@ -57,7 +57,7 @@ def prove(items: Iterable[ItemRow], volumes: Volumes, proof: Proof) -> Iterator[
         elif row is not None and not row.state.has_output:
             proof.without += 1
         else:
-            problem = "the ledger has forgotten it" if row is None else _problem(row, volumes)
+            problem = "the ledger has forgotten it" if row is None else problem_of(row, volumes)
             proof.files += row is not None
             proof.bytes += row.size_bytes if row else 0
             if problem:
@@ -66,11 +66,11 @@ def prove(items: Iterable[ItemRow], volumes: Volumes, proof: Proof) -> Iterator[
                 yield Flaw(item.custom_id, job_id, file, problem)
 
 
-def _problem(row: JobRow, volumes: Volumes) -> str:
+def problem_of(row: JobRow, volumes: Volumes) -> str:
     """Return what is wrong with the file of a row; empty if nothing is."""
     try:
         path = volumes.locate(row.file)
-        size_bytes, digest = _read(path)
+        size_bytes, digest = content_of(path)
         manifest = json.loads((path.parent / MANIFEST).read_bytes())
     except VolumeUnavailable as error:
         return error.problem
@@ -99,7 +99,8 @@ def _difference(row: JobRow, manifest: Any, path: Path) -> str:
     return ""
 
 
-def _read(path: Path) -> tuple[int, str]:
+def content_of(path: Path) -> tuple[int, str]:
+    """Read a file to its end; return its size and its SHA-256."""
     digest, size_bytes = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):

@@ -33,6 +33,8 @@ class Report:
     batch: BatchRow
     #: Items by state, counted here, one by one.
     counts: Counter[str] = field(default_factory=Counter)
+    #: What became of the book that was asked for with it; None if none was.
+    book: dict[str, Any] | None = None
     #: Items that the ledger has forgotten.
     forgotten: int = 0
     audio_s: float = 0.0
@@ -134,6 +136,7 @@ class Report:
                 {"custom_id": name, "seconds": round(took_s, 3), "real_time_factor": factor}
                 for took_s, name, factor in self.slowest
             ],
+            "book": self.book,
             "failures": self.failures,
         }
 

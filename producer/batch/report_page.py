@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from ..text import shorten
 from .report import Report, spread_of
@@ -98,6 +98,7 @@ def rows_of(told: Report) -> list[tuple[str, str]]:
         ("level", _level_words(told)),
         ("retakes", f"{told.retakes:,}, and {told.trimmed_s:,.1f} s of tails cut off"),
         ("reused", f"{told.reused:,} chunks that were there already"),
+        *([("book", _book_words(told.book))] if told.book else []),
         ("begun again", f"{told.repeated:,} items; {told.losses:,} times a worker vanished"),
     ]
 
@@ -108,6 +109,15 @@ def _spread_words(values: Sequence[float], unit: str) -> str:
         return "unknown"
     least, median, greatest = spread["least"], spread["median"], spread["greatest"]
     return f"{least:,.1f} to {greatest:,.1f} {unit}, median {median:,.1f}"
+
+
+def _book_words(book: Mapping[str, Any]) -> str:
+    if book["duration_s"] is None:
+        return ": ".join(filter(None, (book["state"], book["reason"], book["detail"])))
+    words = [book["state"], f"{book['duration_s'] / 3600:,.2f} h"]
+    if book["loudness_lufs"] is not None:
+        words += [f"{book['loudness_lufs']:.1f} LUFS", f"true peak {book['true_peak_db']:.1f} dB"]
+    return ", ".join([*words, *filter(None, [book["detail"]])])
 
 
 def _worker_words(told: Report) -> str:

@@ -38,7 +38,8 @@ def report(farm: VoiceFarm, output: Output, *, batch_id: str, html: Path | None)
     if len(told.failures) > _SHOWN:
         lines.append(f"and {len(told.failures) - _SHOWN:,} more; --json has all of them")
     output.data(told.facts(), "\n".join(lines))
-    good = told.adds_up and not told.batch.failed
+    has_book = told.book is None or told.book["state"] not in ("failed", "cancelled")
+    good = told.adds_up and not told.batch.failed and has_book
     return ExitCode.GOOD if good else ExitCode.FAILED
 
 
@@ -47,11 +48,11 @@ def report(farm: VoiceFarm, output: Output, *, batch_id: str, html: Path | None)
 @batch_id(metavar="BATCH")
 def verify(farm: VoiceFarm, output: Output, *, batch_id: str) -> ExitCode:
     """Read every file of a batch again; 1 if one is missing or is not what it was."""
-    from ..batch.proof import Proof, prove
+    from ..batch.proof import Proof
 
     made, proof = farm.batch_of(batch_id), Proof()
     made.row()
-    for flaw in prove(made.items(), farm.volumes, proof):
+    for flaw in made.flaws(proof):
         output.error(f"{flaw.custom_id or flaw.job_id}: {flaw.path or 'no file'}: {flaw.problem}")
     if proof.unended:
         output.note(f"{proof.unended:,} items have not ended yet")

@@ -107,6 +107,13 @@ def test_a_book_is_one_file_with_chapters_and_its_cues_match_what_is_heard(
         assert first == pytest.approx(cue_first, abs=TOLERANCE_S)
         # The fake voice ends its sentences with silence.
         assert cue_end - cue_first == pytest.approx(item["duration_s"], abs=0.001)
+    told = json.loads(command("report", out.strip(), "--json")[1])["book"]
+    assert (told["state"], told["chapters"]) == ("done", 2)
+    assert told["loudness_lufs"] == pytest.approx(-16, abs=0.5)
+    assert command("verify", out.strip())[0] == 0
+    (home / told["path"]).with_name("book.vtt").write_text("WEBVTT\n")
+    code, _, err = command("verify", out.strip())
+    assert (code, "the book" in err, "book.vtt" in err) == (1, True, True)
 
 
 def test_a_book_with_a_hole_is_not_made_unless_it_may_have_one_and_then_only_once(

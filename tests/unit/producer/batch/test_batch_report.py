@@ -117,6 +117,19 @@ def test_each_item_has_its_speed_and_its_level(items):
     )
 
 
+def test_the_book_is_told_with_its_loudness_or_with_why_there_is_none(items):
+    told = report(batch_of(items), items)
+    book = {
+        "state": "done", "reason": None, "detail": None, "duration_s": 7200.0,
+        "loudness_lufs": -16.04, "true_peak_db": -1.3,
+    }  # fmt: skip
+
+    told.book = book
+    assert "done, 2.00 h, -16.0 LUFS, true peak -1.3 dB" in page_of(told)
+    told.book = book | {"state": "failed", "reason": "items_missing", "duration_s": None}
+    assert "failed: items_missing" in page_of(told)
+
+
 def test_what_an_older_worker_wrote_has_no_level(items):
     assert report(batch_of(items), items).facts()["rms_db"] is None
 
