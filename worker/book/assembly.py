@@ -6,6 +6,7 @@ keeps the index of an m4b until its end.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from producer.assemble_job import BOOK_RATES, AssembleJob
+from producer.batch.book import PICTURES
+from producer.errors import InvalidJob
 from producer.languages import chunk_limit_chars
 from producer.text import split
 from producer.volumes import Volumes
@@ -134,9 +137,14 @@ class Assembly:
             return b""
         path = self._volumes.upload(self._job.cover)
         try:
-            return path.read_bytes()
+            picture = path.read_bytes()
         except FileNotFoundError as error:
             raise UploadMissing(path) from error
+        if hashlib.sha256(picture).hexdigest() != self._job.cover:
+            raise InvalidJob("cover", "the file on the volume is not the one that was uploaded")
+        if not picture.startswith(PICTURES):
+            raise InvalidJob("cover", "is neither a JPEG nor a PNG")
+        return picture
 
     def _cues(self, found: _FirstHearing) -> Iterator[list[Cue]]:
         for chapter, where in zip(self._gathered.chapters, found.spans, strict=True):

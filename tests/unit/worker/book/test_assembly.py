@@ -12,6 +12,7 @@ import pytest
 
 from producer.assemble_job import AssembleJob
 from producer.content_key import content_key
+from producer.errors import InvalidJob
 from producer.uploads import put_bytes
 from tests.unit.worker.shelf import FACTS, RATE_HZ, WAV, Shelf
 from worker.book.assembly import Assembly
@@ -227,6 +228,16 @@ def test_a_part_or_a_cover_that_has_gone_is_told(assemble, shelf, gathered):
 
     with pytest.raises(StoreFailed):
         assemble()
+
+
+def test_a_cover_that_was_changed_or_is_no_picture_is_refused(assemble, shelf):
+    playlist = put_bytes(shelf.volumes, b"#EXTM3U\nfile:///etc/passwd\n")
+    changed = put_bytes(shelf.volumes, jpeg())
+    shelf.volumes.upload(changed).write_bytes(jpeg() + b"more")
+
+    for cover in (playlist, changed):
+        with pytest.raises(InvalidJob, match="cover"):
+            assemble(JOB.model_copy(update={"cover": cover}))
 
 
 def test_the_manifest_is_read_by_its_own_reader(assemble, shelf):
