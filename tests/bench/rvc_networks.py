@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,10 +147,11 @@ def voice_of(number: int, random: Random, shapes: Shapes) -> Voice:
     config = config_of("v2", 40000, sizes=shapes.voice)
     weights = prepare(VoiceWeights(config, tensors_of(config, number)))
     placed = parcel(weights, random.dtype).moved(lambda memory: memory.to(random.device)).tree
-    index = Index(index_of(number, shapes.vectors), random.device)
+    index = Index(index_of(0, shapes.vectors), random.device)
     return Voice(f"voice-{number}", config, placed, index)
 
 
+@lru_cache(maxsize=1)
 def index_of(number: int, vectors: int) -> IndexFile:
     """Lists of even length around random centroids."""
     draws = np.random.default_rng(number)

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from worker.engine.full_precision import keep_float32_exact
-from worker.engine.rvc.mel import frames_of
 from worker.engine.rvc.pitch import Pitch, decoded
 
 from .rvc_networks import Shapes
@@ -34,8 +33,11 @@ class _GivenPitch(Pitch):
     def __init__(self) -> None:
         pass
 
-    def of_pieces(self, waves: Sequence[Tensor]) -> list[Tensor]:
-        return [glide(frames_of(len(wave)), wave.device) for wave in waves]
+    def heard(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        return list(waves)
+
+    def curves(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:
+        return [glide(count, wave.device) for wave, count in zip(heard, frames, strict=True)]
 
 
 def batch_is_alone(device: torch.device, shapes: Shapes) -> bool:

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from worker.engine.rvc.generator import generator_for
 from worker.engine.rvc.highpass import high_passed
-from worker.engine.rvc.pitch import Pitch
 from worker.engine.rvc.voice import Voice
 from worker.engine.triton_support import has_triton
 from worker.engine.xtts.graphs import Graphs
 
 from .rvc_floor import counted, rates, seconds
-from .rvc_networks import Random, Shapes, rmvpe_of
+from .rvc_networks import Shapes
 from .rvc_profile import show
 from .rvc_scene import PAD_FRAMES, Scene, utterance_of, wave_of
 
@@ -32,7 +31,6 @@ def stages(
 ) -> bool:  # fmt: skip
     """Each stage and the whole, with the share of the floor that they reach."""
     scene = Scene.of(device, dtype, shapes, voices)
-    exact = Pitch(rmvpe_of(Random(device, torch.float32, 2), shapes))
     plain = replace(scene, synthesizer=Scene.of(device, dtype, shapes, 1, triton=False).synthesizer)
     flop_per_s, bytes_per_s = rates(device, dtype)
     print(f"   multiplies {flop_per_s / 1e12:.3g} TFLOP/s, copies {bytes_per_s / 1e12:.3g} TB/s")
@@ -43,9 +41,6 @@ def stages(
             waves = [wave_of(length_s, device, seed) for seed in range(rows)]
             works = _stages(scene, waves)
             plainly = _stages(plain, waves)
-            if dtype != torch.float32:
-                works["pitch, float32"] = _pitch_of(exact, waves)
-                plainly["pitch, float32"] = works["pitch, float32"]
             audio_s = rows * length_s
             for name, work in works.items():
                 found = counted(plainly[name])
@@ -57,11 +52,6 @@ def stages(
                     flush=True,
                 )
     return True
-
-
-def _pitch_of(pitch: Pitch, waves: list[Tensor]) -> Callable[[], object]:
-    padded = _padded(waves)
-    return lambda: pitch.f0(padded)
 
 
 def _padded(waves: list[Tensor]) -> list[Tensor]:

@@ -119,10 +119,13 @@ class Conversion:
         """The ids of those that the model has spoken and that wait for their conversion."""
         return self._line
 
-    def turn(self, spoken: Mapping[str, Outcome], *, busy: bool) -> Mapping[str, Outcome]:
+    def turn(
+        self, spoken: Mapping[str, Outcome], *, busy: bool, awaited: bool
+    ) -> Mapping[str, Outcome]:
         """Take new sounds in, convert one batch, and return by id all that is done.
 
-        What needs no conversion is done. `busy` says that rows wait for this to return.
+        What needs no conversion is done. `busy` says that rows wait for this to return, `awaited`
+        that somebody waits for one of them.
         """
         if self._converter is None or self._long is None:
             return spoken
@@ -134,7 +137,8 @@ class Conversion:
                 self._take_in(request, outcome)
             except EngineError as error:
                 done[request_id] = error
-        ended = self._batch(self._converter, busy=busy) | self._long.turn()
+        batch = self._batch(self._converter, busy=busy, awaited=awaited)
+        ended = batch | self._long.turn()
         self._converted += len(ended)
         return done | ended
 
@@ -158,8 +162,8 @@ class Conversion:
         source = Source(request.id, samples, rate_hz, request.conversion)
         self._line.add(source, interactive=request.interactive)
 
-    def _batch(self, converter: VoiceConverter, *, busy: bool) -> dict[str, Outcome]:
-        portion_s = converter.portions.busy_s if busy else converter.portions.idle_s
+    def _batch(self, converter: VoiceConverter, *, busy: bool, awaited: bool) -> dict[str, Outcome]:
+        portion_s = converter.portions.awaited_s if awaited else converter.portions.whole_s
         portion_s *= self._share
         if not self._line or (busy and self._is_worth_waiting(portion_s)):
             return {}

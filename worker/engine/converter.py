@@ -55,10 +55,10 @@ class LongSource:
 class Portions:
     """How much audio is converted in one step of the engine, of all chunks together. [s]"""
 
-    #: While rows are decoded, which wait for it.
-    busy_s: float
-    #: While there is nothing else to do.
-    idle_s: float
+    #: While rows are decoded that somebody waits for, and which wait for it.
+    awaited_s: float
+    #: Otherwise: the largest batch is the fastest.
+    whole_s: float
 
 
 class VoiceConverter(Protocol):

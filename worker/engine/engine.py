@@ -117,7 +117,9 @@ class Engine:
         ended = self._model.decode()
         spoken = self._model.vocode(ended, wait=self._where.ends_with(ended))
         self._free(ended)
-        converted = self._conversion.turn(spoken, busy=self._where.is_decoding)
+        converted = self._conversion.turn(
+            spoken, busy=self._where.is_decoding, awaited=self._where.is_awaited
+        )
         self._deliver(converted)
 
     def _run(self) -> None:

@@ -48,7 +48,7 @@ class FakeConverter:
         self, *, portion_s: float = 60.0, memory_s: float | None = None, fail_voice: str = ""
     ) -> None:
         """Batches of more than `memory_s` do not fit; what is for `fail_voice` fails."""
-        self.portions = Portions(busy_s=portion_s, idle_s=portion_s)
+        self.portions = Portions(awaited_s=portion_s, whole_s=portion_s)
         self._memory_s = memory_s
         self._fail_voice = fail_voice
 

@@ -54,6 +54,11 @@ class Whereabouts:
         """True while the model has rows."""
         return bool(self._decoding)
 
+    @property
+    def is_awaited(self) -> bool:
+        """True while the model has rows that somebody waits for."""
+        return any(request.interactive for request in self._decoding.values())
+
     def add(self, request: ChunkRequest) -> None:
         """Take a chunk in; it waits."""
         with self._changed:

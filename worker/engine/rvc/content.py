@@ -25,7 +25,7 @@ from torch.nn.functional import (
     scaled_dot_product_attention,
 )
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 from .content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
 from .voice_config import Version
 

@@ -1,15 +1,16 @@
 """Recordings in, the same in other voices out: many at once, each as if it were alone.
 
-    prepare -> pitch -> content -> retrieval -> synthesizer -> loudness
+    prepare -> content -> pitch -> retrieval -> synthesizer -> loudness
 
-The steps and their order are upstream's. Pitch and content are computed over all recordings at
+The steps are upstream's. Content and pitch are computed over all recordings at
 once, retrieval and synthesizer over all recordings of a voice.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ChunkFailed
+from ..transfers import sent
 from .clip import Clip
 from .content import Content
 from .errors import UnfitAudio
@@ -26,7 +28,7 @@ from .pitch import Pitch
 from .recording import Recording
 from .resampling import finely_resampled, resampled
 from .splitting import RATE_HZ, Splitting, cuts
-from .stages import Part, Stages
+from .stages import Part, Stages, grouped
 from .stretches import Stretch, stretches
 from .synthesizer import Synthesizer
 
@@ -36,6 +38,9 @@ INPUT_PEAK: Final = 0.95
 #: Rates of recordings.
 LEAST_HZ: Final = 2000
 MOST_HZ: Final = 384000
+
+#: Samples that get their loudness at once: some 800 MB while it is computed.
+_LEAVING: Final = 1 << 24
 
 NOT_FINITE: Final = "the audio holds numbers that are not finite"
 
@@ -64,15 +69,20 @@ class Converter:
         """
         work, results = self._prepared(clips)
         places = {recording: place for place, recording in work.items()}
+        # What is said comes first: a GPU computes it while the host is busy with the pitch.
+        said = self.stages.features(_parts_of(work.values()))
         for found in self.stages.find_pitch(list(work.values())):
             if found is not None and found[1] is not None:
                 results[places[found[0]]] = found[1]
                 del work[places[found[0]]]
-        parts = [Part(one, number) for one in work.values() for number in range(len(one.stretches))]
-        spoken = iter(self.stages.spoken(parts, self.stages.features(parts)))
-        for place, one in work.items():
-            samples = torch.cat([next(spoken) for _ in one.stretches])
-            results[place] = _finished(clips[place], one.wave[:], samples)
+        parts = _parts_of(work.values())
+        spoken = iter(self.stages.spoken(parts, self.stages.blended(parts, said)))
+        ends = [
+            _End(place, clips[place], one.wave[:], torch.cat([next(spoken) for _ in one.stretches]))
+            for place, one in work.items()
+        ]
+        for group in _together(ends):
+            results.update(zip((end.place for end in group), _finished(group), strict=True))
         return [results[place] for place in range(len(clips))]
 
     def _prepared(
@@ -142,7 +152,7 @@ def check_samples(samples: int) -> None:
 
 def _at_16_khz(clip: Clip) -> Tensor:
     check_rate(clip.rate_hz)
-    samples = clip.samples.to(clip.voice.weights.speakers.device, torch.float32)
+    samples = sent(clip.samples, clip.voice.weights.speakers.device)
     if samples.dim() == 2:
         samples = samples.mean(1)
     wave = resampled(samples, clip.rate_hz, RATE_HZ)
@@ -156,16 +166,53 @@ def _peaks(waves: Collection[Tensor]) -> list[float]:
     return found
 
 
-def _finished(clip: Clip, source: Tensor, samples: Tensor) -> Tensor:
+def _parts_of(recordings: Iterable[Recording]) -> list[Part]:
+    return [Part(one, number) for one in recordings for number in range(len(one.stretches))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _End:
+    """What is left of a clip's way: its recording, and what the voice made of it."""
+
+    place: int
+    clip: Clip
+    source: Tensor
+    samples: Tensor
+
+    @property
+    def rate_hz(self) -> int:
+        return self.clip.voice.config.sample_rate_hz
+
+    def kept(self, samples: Tensor, rate_hz: int) -> Tensor:
+        """Return of samples at a rate as many as belong to the clip."""
+        if self.clip.conversion.length != "exact":
+            return samples
+        return samples[: round(Fraction(len(self.clip.samples), self.clip.rate_hz) * rate_hz)]
+
+
+def _together(ends: Sequence[_End]) -> Iterator[list[_End]]:
+    """Yield those that leave as one batch: of one rate, and not too much at once."""
+    for alike in grouped(ends, lambda end: (end.rate_hz, end.clip.output_rate_hz)):
+        batch: list[_End] = []
+        longest = 0
+        for end in alike:
+            longest = max(longest, len(end.samples))
+            if batch and (len(batch) + 1) * longest > _LEAVING:
+                yield batch
+                batch, longest = [], len(end.samples)
+            batch.append(end)
+        yield batch
+
+
+def _finished(ends: Sequence[_End]) -> list[Tensor]:
     """Return what leaves: of the right length, loudness and rate."""
-    rate_hz = clip.voice.config.sample_rate_hz
-    is_exact = clip.conversion.length == "exact"
-    duration_s = Fraction(len(clip.samples), clip.rate_hz)
-    if is_exact:
-        samples = samples[: round(duration_s * rate_hz)]
-    samples = mixed(source, RATE_HZ, samples, rate_hz, clip.conversion.rms_mix_rate)
-    if clip.output_rate_hz != rate_hz:
-        samples = finely_resampled(samples, rate_hz, clip.output_rate_hz)
-        if is_exact:
-            samples = samples[: round(duration_s * clip.output_rate_hz)]
-    return limited(samples)
+    rate_hz, output_rate_hz = ends[0].rate_hz, ends[0].clip.output_rate_hz
+    outputs = [end.kept(end.samples, rate_hz) for end in ends]
+    mix_rates = [end.clip.conversion.rms_mix_rate for end in ends]
+    batch = mixed([end.source for end in ends], RATE_HZ, outputs, rate_hz, mix_rates)
+    if output_rate_hz == rate_hz:
+        batch = limited(batch)
+        return [row[: len(output)] for row, output in zip(batch, outputs, strict=True)]
+    rows = [row[: len(output)] for row, output in zip(batch, outputs, strict=True)]
+    fine = [finely_resampled(row, rate_hz, output_rate_hz) for row in rows]
+    return [limited(end.kept(row, output_rate_hz)) for end, row in zip(ends, fine, strict=True)]

@@ -26,6 +26,7 @@ from ..errors import (
 from ..lifecycle import Facts
 from ..model import ConversionOffer, Outcome
 from ..request import ConversionRequest, Sound
+from ..transfers import received
 from ..xtts.placement import DeviceName, Placement, Precision
 from .audio_file import AudioFile
 from .clip import Clip, Conversion
@@ -163,8 +164,13 @@ class RvcConverter:
                 else:
                     clips[source.id] = _clip(source, voice)
             found = self._parts.converter.convert(list(clips.values())) if clips else []
+            samples = iter(received([one for one in found if isinstance(one, torch.Tensor)]))
             for (name, clip), result in zip(clips.items(), found, strict=True):
-                outcomes[name] = _outcome(clip, result)
+                outcomes[name] = (
+                    result
+                    if isinstance(result, Exception)
+                    else Sound(next(samples).numpy(), sample_rate_hz=clip.output_rate_hz)
+                )
         return [outcomes[source.id] for source in sources]
 
     def convert_long(self, source: LongSource) -> Generator[float, None, int]:
@@ -270,12 +276,6 @@ def _clip(source: Source, voice: Voice) -> Clip:
         speaker=int(source.wanted.parameters.get("speaker", 0)),
         seed=source.wanted.seed,
     )
-
-
-def _outcome(clip: Clip, result: torch.Tensor | Exception) -> Outcome:
-    if isinstance(result, Exception):
-        return result
-    return Sound(result.float().cpu().numpy(), sample_rate_hz=clip.output_rate_hz)
 
 
 @contextmanager

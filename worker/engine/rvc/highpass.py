@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 from .splitting import Wave
 
 _RATE_HZ: Final = 16000

@@ -110,7 +110,8 @@ class LongConversion:
             yield 0.0
         parts = [Part(recording, number) for number in range(len(recording.stretches))]
         for first, group in self._groups(parts):
-            for samples in stages.spoken(group, stages.features(group)):
+            features = stages.blended(group, stages.features(group))
+            for samples in stages.spoken(group, features):
                 self._spoken.append(samples)
             yield (first + len(group)) / len(parts)
         yield from self._weighed()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from ..transfers import uploaded
 
 #: The least loudness of an output that is divided by.
 _QUIETEST: Final = 1e-6
@@ -17,18 +21,29 @@ PEAK: Final = 0.99
 
 
 def mixed(
-    source: Tensor, source_rate_hz: int, output: Tensor, rate_hz: int, mix_rate: float
+    sources: Sequence[Tensor],
+    source_rate_hz: int,
+    outputs: Sequence[Tensor],
+    rate_hz: int,
+    mix_rates: Sequence[float],
 ) -> Tensor:
-    """Return the output [samples] with its loudness moved towards the source's.
+    """Return outputs with their loudness moved towards their sources', [rows, longest].
 
-    With `mix_rate` 1 it keeps its own, with 0 it gets the source's. The names and the curve are
-    those of the peers: loudness over seconds, every half second, straight lines between.
+    With a mix rate of 1 one keeps its own, with 0 it gets the source's. The names and the curve
+    are those of the peers: loudness over seconds, every half second, straight lines between.
     """
-    if mix_rate == 1 or not len(output):
-        return output
-    wanted = loudness_of([source], source_rate_hz, source.device)
-    own = loudness_of([output], rate_hz, output.device)
-    return output * gain(wanted, own, mix_rate, 0, len(output), len(output)).to(output.dtype)
+    batch = pad_sequence(list(outputs), batch_first=True)
+    device, length = batch.device, batch.shape[1]
+    counts = uploaded([len(row) for row in outputs], device)
+    curves = []
+    for rows, hz in ((sources, source_rate_hz), (outputs, rate_hz)):
+        frames = uploaded([len(row) // (hz // 2) + 1 for row in rows], device)
+        padded = batch if rows is outputs else pad_sequence(list(rows), batch_first=True)
+        curves.append(_between(_loudness_of_rows(padded, hz), frames, 0, length, counts))
+    loud, quiet = curves
+    rates = uploaded(np.array(mix_rates, np.float64)[:, None], device)
+    quiet = quiet.clamp_min(_QUIETEST)
+    return batch * (loud ** (1 - rates) * quiet ** (rates - 1)).to(batch.dtype)
 
 
 def loudness_of(waves: Iterable[Tensor], rate_hz: int, device: torch.device) -> Tensor:
@@ -56,23 +71,35 @@ def gain(
 
     Of its loudness `own` it keeps as much as `mix_rate` says; the rest is `wanted`.
     """
-    loud = _between(wanted, start, stop, samples)
-    quiet = _between(own, start, stop, samples).clamp_min(_QUIETEST)
-    return loud ** (1 - mix_rate) * quiet ** (mix_rate - 1)
+    counts = uploaded([samples], wanted.device)
+    loud, quiet = (
+        _between(one[None], uploaded([len(one)], one.device), start, stop, counts)[0]
+        for one in (wanted, own)
+    )
+    return loud ** (1 - mix_rate) * quiet.clamp_min(_QUIETEST) ** (mix_rate - 1)
 
 
-def limited(output: Tensor) -> Tensor:
-    """Return the output with its peak at or below `PEAK`: scaled as a whole, or as it is."""
-    if not len(output):
-        return output
-    return output / (output.abs().max() / PEAK).clamp_min(1)
+def limited(outputs: Tensor) -> Tensor:
+    """Return outputs [.., samples] with peaks at or below `PEAK`: scaled as a whole, or as is."""
+    if not outputs.shape[-1]:
+        return outputs
+    return outputs / (outputs.abs().amax(-1, keepdim=True) / PEAK).clamp_min(1)
 
 
-def _between(frames: Tensor, start: int, stop: int, samples: int) -> Tensor:
-    """Return straight lines between frames that are spread over so many samples."""
+def _loudness_of_rows(waves: Tensor, rate_hz: int) -> Tensor:
+    """Return what `loudness_of` finds in each row, which zeros follow."""
+    half = rate_hz // 2
+    count = waves.shape[1] // half + 1
+    blocks = pad(waves, (0, count * half - waves.shape[1])).square_().view(-1, count, half).sum(-1)
+    return ((pad(blocks[:, :-1], (1, 0)) + blocks) / (2 * half)).sqrt()
+
+
+def _between(frames: Tensor, counts: Tensor, start: int, stop: int, samples: Tensor) -> Tensor:
+    """Return straight lines between so many frames of each row, spread over so many samples."""
+    last = (counts - 1)[:, None]
     places = torch.arange(start, stop, device=frames.device, dtype=torch.float64) + 0.5
-    places = (places * (len(frames) / samples) - 0.5).clamp_min(0)
-    lower = places.long().clamp_max(len(frames) - 1)
-    upper = (lower + 1).clamp_max(len(frames) - 1)
+    places = (places * (counts.double() / samples)[:, None] - 0.5).clamp_min(0)
+    lower = torch.minimum(places.long(), last)
+    upper = torch.minimum(lower + 1, last)
     share = (places - lower).to(frames.dtype)
-    return torch.lerp(frames[lower], frames[upper], share)
+    return torch.lerp(frames.gather(1, lower), frames.gather(1, upper), share)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 
 RATE_HZ: Final = 16000
 BANDS: Final = 128

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 from .clip import UNPROTECTED, Conversion
 from .retrieval import Index
 

@@ -83,16 +83,24 @@ class Pitch:
     @torch.inference_mode()
     def of_pieces(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Return the same of waves that are pieces already, each as a whole."""
-        rows = self.salience(waves)
+        return self.curves(self.heard(waves), [frames_of(len(wave)) for wave in waves])
+
+    @torch.inference_mode()
+    def heard(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """Return what `curves` needs to know of each wave, of those that share a batch."""
+        return self._network.heard(self._mel(waves), [frames_of(len(wave)) for wave in waves])
+
+    @torch.inference_mode()
+    def curves(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:
+        """Return the pitch of what was heard in any batches, each so many `frames`."""
         # All frames at once: what finds a pitch looks at one frame.
-        return list(decoded(torch.cat(rows)).split([len(row) for row in rows]))
+        rows = self._network.salience(heard, frames)
+        return list(decoded(torch.cat(rows)).split(list(frames)))
 
     @torch.inference_mode()
     def salience(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Return how likely each pitch is in each frame of each wave, [frames, PITCHES] float32."""
-        frames = [frames_of(len(wave)) for wave in waves]
-        found = self._network.salience(self._mel(waves), frames)
-        return [row[:count] for row, count in zip(found, frames, strict=True)]
+        return self._network.salience(self.heard(waves), [frames_of(len(wave)) for wave in waves])
 
 
 def decoded(salience: Tensor) -> Tensor:

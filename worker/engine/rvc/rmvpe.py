@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear, pad
+from torch.nn.utils.rnn import pad_sequence
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 from .recurrence import Recurrence
 from .rmvpe_file import Block, Convolution, Rise, RmvpeWeights
 
@@ -28,22 +29,38 @@ class Rmvpe:
         self._recurrence = Recurrence(weights.recurrence)
 
     @torch.inference_mode()
-    def salience(self, spectrograms: Tensor, frames: Sequence[int]) -> Tensor:
-        """Return [rows, frames, PITCHES] float32 of spectrograms [rows, BANDS, frames].
+    def heard(self, spectrograms: Tensor, frames: Sequence[int]) -> list[Tensor]:
+        """Return what the recurrence is to read of spectrograms [rows, BANDS, frames].
 
         Each row has its own number of `frames`, and zeros behind them. As upstream does, it is
-        filled up to the alignment with zeros; what lies behind that has no part in it.
+        filled up to the alignment with zeros; what lies behind that has no part in it. A row
+        becomes [aligned frames, channels bands].
         """
         unit = self._weights.alignment
         lengths = [-(-count // unit) * unit for count in frames]
         batch = pad(spectrograms, (0, max(lengths) - spectrograms.shape[2])).to(self._dtype)
-        ends = uploaded(lengths, self._device)[:, None]
-        inside = (torch.arange(max(lengths), device=self._device) < ends).to(self._dtype)
-        is_even = min(lengths) == max(lengths)
-        hidden = self._unet(batch.mT[:, None], self._masks(None if is_even else inside))
+        inside = None if min(lengths) == max(lengths) else self._inside(lengths)
+        hidden = self._unet(batch.mT[:, None], self._masks(inside))
         # [rows, channels, frames, bands] -> [rows, frames, channels bands]
-        heard = self._recurrence(hidden.transpose(1, 2).flatten(2), 1 - inside)
-        return linear(heard, self._weights.head_weight, self._weights.head_bias).sigmoid().float()
+        rows = hidden.transpose(1, 2).flatten(2)
+        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
+
+    @torch.inference_mode()
+    def salience(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:
+        """Return how likely each pitch is, [frames, PITCHES] float32 of each row, of any lengths.
+
+        A GPU takes as long for many rows as for one: it waits for each frame.
+        """
+        behind = 1 - self._inside([len(row) for row in heard])
+        through = self._recurrence(pad_sequence(list(heard), batch_first=True), behind)
+        kept = torch.cat([row[:count] for row, count in zip(through, frames, strict=True)])
+        found = linear(kept, self._weights.head_weight, self._weights.head_bias).sigmoid()
+        return list(found.float().split(list(frames)))
+
+    def _inside(self, lengths: Sequence[int]) -> Tensor:
+        """Return what is 1 within a row and 0 behind it, [rows, frames]."""
+        ends = uploaded(lengths, self._device)[:, None]
+        return (torch.arange(max(lengths), device=self._device) < ends).to(self._dtype)
 
     def _masks(self, inside: Tensor | None) -> list[Tensor | None]:
         """Return for each level what is 1 within a row and 0 behind it, [rows, 1, frames, 1]."""

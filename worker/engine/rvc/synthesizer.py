@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
-from ..small_tensors import uploaded
+from ..transfers import uploaded
 from .flow import run_flow
 from .generator import generator_for
 from .noise import LATENTS, SOURCE, Noise, counter_noise

@@ -196,7 +196,7 @@ def test_loudness_does_not_depend_on_blocks(sizes):
 
 
 def test_silence_has_no_loudness_to_give():
-    assert mixed(torch.zeros(9000), 16000, torch.ones(9000), 16000, 0.0).abs().max() == 0
+    assert mixed([torch.zeros(9000)], 16000, [torch.ones(9000)], 16000, [0.0]).abs().max() == 0
 
 
 def test_in_digital_silence_a_cut_comes_first():

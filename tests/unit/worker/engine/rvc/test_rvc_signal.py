@@ -80,9 +80,21 @@ def test_loudness_is_mixed_as_librosa_measures_it(rate_hz, mix_rate):
         * (measured(output, rate_hz).clamp_min(1e-6) ** (mix_rate - 1))
     )
 
-    found = mixed(source, 16000, output, rate_hz, mix_rate)
+    [found] = mixed([source], 16000, [output], rate_hz, [mix_rate])
 
     assert torch.allclose(found, theirs.float(), rtol=0, atol=1e-6)
+
+
+def test_loudness_is_that_of_a_recording_alone_whoever_is_beside_it():
+    lengths, mix_rates = (16000, 700, 40077, 24000), (0.0, 0.25, 1.0, 0.5)
+    sources = [wave_of(length) for length in lengths]
+    outputs = [wave_of(2 * length, offset=0.0).float() for length in lengths]
+
+    rows = mixed(sources, 16000, outputs, 32000, mix_rates)
+
+    for row, source, output, rate in zip(rows, sources, outputs, mix_rates, strict=True):
+        [alone] = mixed([source], 16000, [output], 32000, [rate])
+        assert torch.allclose(row[: len(output)], alone, rtol=0, atol=1e-6)
 
 
 def test_only_what_is_too_loud_is_scaled():
