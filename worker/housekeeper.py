@@ -83,10 +83,8 @@ class Housekeeper:
         yield _Chore("upload", lambda: self._unused_uploads(uploads, now_s), uploads.remove)
         if self._settings.processed_budget_bytes is not None:
             yield self._budget_chore(self._settings.processed_budget_bytes, now_s, dry_run=dry_run)
-        takes, takes_bytes = TakeShelf(self._volumes), self._settings.takes_budget_bytes
-        yield _Chore(
-            "take", lambda: over_budget(takes.things(), takes_bytes, 0, now_s), takes.remove
-        )
+        takes = TakeShelf(self._volumes, self._settings.takes_budget_bytes)
+        yield _Chore("take", takes.surplus, takes.remove)
         yield from self._log_chores()
 
     def _budget_chore(self, budget_bytes: int, now_s: float, *, dry_run: bool) -> _Chore:

@@ -210,7 +210,8 @@ class Station:
         """Return what long jobs share their takes by, if there is to be such a thing."""
         if self.settings.store != "volume" or not self.settings.takes_budget_bytes:
             return None
-        return Sharing(TakeShelf(self.volumes), Claims(self.broker.redis))
+        shelf = TakeShelf(self.volumes, self.settings.takes_budget_bytes)
+        return Sharing(shelf, Claims(self.broker.redis))
 
     def _abandon(self) -> None:
         """Hand back the jobs whose tasks have not ended: they were not lost, and are no poison."""

@@ -4,14 +4,17 @@
 
 A take is kept exactly as the engine gave it, so a file is the same to the bit whether its takes
 were computed or found. Nothing here is durable, nor has to be: each take proves itself by its hash,
-and one that is missing or broken is computed again.
+and one that is missing or broken is computed again. A fast farm could fill a disk between two
+housekeepings, so whoever keeps much makes room itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,9 +28,12 @@ from producer.content_key import is_key
 from producer.volumes import TAKES, Volumes
 
 from .engine.request import Take
-from .tidiness import Thing
+from .tidiness import Thing, over_budget
 
 logger = get_logger(__name__)
+
+#: After so much of the budget a worker makes room. Several go beyond it by that much each.
+STEP: Final = 0.1
 
 #: Ends the name of a take on its way in.
 _PART: Final = ".part"
@@ -36,8 +42,11 @@ _PART: Final = ".part"
 class TakeShelf:
     """The takes on the volume. Thread-safe, and safe beside other workers."""
 
-    def __init__(self, volumes: Volumes) -> None:
+    def __init__(self, volumes: Volumes, budget_bytes: int) -> None:
         self._volumes = volumes
+        self._budget_bytes = budget_bytes
+        self._counting = threading.Lock()
+        self._kept_bytes = 0
 
     def has(self, key: str) -> bool:
         """Return whether there is a take of `key`, whole or not."""
@@ -56,18 +65,25 @@ class TakeShelf:
 
     def keep(self, key: str, take: Take) -> None:
         """Keep a take. A volume that does not want it costs nothing but the next computation."""
-        file = self._volumes.take(key)
+        file, content = self._volumes.take(key), _encoded(take)
         part = file.with_name(f"{key}.{uuid.uuid4().hex}{_PART}")
         try:
             # `processed` itself is never made here: see `Store.stage`.
             for directory in (file.parent.parent, file.parent):
                 directory.mkdir(exist_ok=True)
-            part.write_bytes(_encoded(take))
+            part.write_bytes(content)
             part.replace(file)
+            if self._is_much(len(content)):
+                for thing in self.surplus():
+                    self.remove(thing)
         except OSError as error:
             logger.warning("the take %s is not kept: %s", key[:12], error.strerror)
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+    def surplus(self) -> list[Thing]:
+        """Return what is beyond the budget, the least recently used."""
+        return over_budget(self.things(), self._budget_bytes, 0.0, math.inf)
 
     def things(self) -> Iterator[Thing]:
         """Yield all takes, and what dead workers left of some."""
@@ -87,6 +103,15 @@ class TakeShelf:
         except FileNotFoundError:
             return False
         return True
+
+    def _is_much(self, size_bytes: int) -> bool:
+        """Count what was kept; true now and then, for one thread."""
+        with self._counting:
+            self._kept_bytes += size_bytes
+            if self._kept_bytes < self._budget_bytes * STEP:
+                return False
+            self._kept_bytes = 0
+            return True
 
 
 def _beside(file: Path, rest: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def volumes(tmp_path) -> Volumes:
 
 @pytest.fixture
 def shelf(volumes) -> TakeShelf:
-    return TakeShelf(volumes)
+    return TakeShelf(volumes, budget_bytes=10**6)
 
 
 @pytest.fixture
@@ -83,3 +85,19 @@ def test_the_shelf_tells_its_takes_and_what_dead_workers_left_and_removes_both(
     assert [shelf.remove(thing) for thing in things.values()] == [True, True]
     assert [shelf.remove(thing) for thing in things.values()] == [False, False]
     assert list(shelf.things()) == []
+
+
+def test_who_keeps_more_than_the_budget_makes_room_and_the_oldest_go_first(volumes, take):
+    one_bytes = 500 * 4
+    shelf = TakeShelf(volumes, budget_bytes=10 * one_bytes)
+    keys = [content_key(n=n) for n in range(30)]
+
+    for age, key in enumerate(keys):
+        shelf.keep(key, take)
+        if shelf.has(key):
+            os.utime(volumes.take(key), (age, age))
+
+    kept = [key for key in keys if shelf.has(key)]
+    assert kept == keys[-len(kept) :]
+    # Each is a little longer than its samples, and room is made at every tenth of the budget.
+    assert 8 <= len(kept) <= 11
