@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..errors import WaitTimeout
+from ..errors import JobNotFound, WaitTimeout
 from .batch_words import facts_of_batch, has_failures, lines_of_batch
 from .exit_codes import ExitCode
 from .output import Output
@@ -27,7 +27,20 @@ PROGRESS_S: Final = 10.0
 def tell_batch(batch: Batch, output: Output) -> None:
     """Say all about a batch."""
     row, estimate = batch.row(), batch.estimate()
-    output.data(facts_of_batch(row, estimate), "\n".join(lines_of_batch(row, estimate)))
+    facts, lines = facts_of_batch(row, estimate), lines_of_batch(row, estimate)
+    if row.becomes_book:
+        book = _book_of(batch)
+        facts["book"] = book
+        lines.append(f"book      {book['id']} {book['state'] or 'forgotten'}")
+    output.data(facts, "\n".join(lines))
+
+
+def _book_of(batch: Batch) -> dict[str, str | None]:
+    """Return the id and the state of the book that was asked for with a batch."""
+    try:
+        return {"id": batch.book.id, "state": batch.book.status.value}
+    except JobNotFound:
+        return {"id": batch.book.id, "state": None}
 
 
 def wait_for_batch(batch: Batch, wait: Wait) -> ExitCode:

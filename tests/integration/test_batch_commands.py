@@ -150,6 +150,24 @@ def test_status_tells_the_window_the_counts_and_that_the_end_is_unknown(command,
     assert "unknown: the farm has not measured" in told
 
 
+def test_status_tells_of_the_book_that_was_asked_for(command, lines):
+    _, out, _ = command("batch", str(lines), "--assemble", "m4b", "--loudness", "-16")
+
+    _, told, _ = command("status", out.strip())
+    _, facts, _ = command("status", out.strip(), "--json")
+
+    book_id = out.strip() + "f" * 8
+    assert f"book      {book_id} waiting_window" in told.splitlines()
+    assert json.loads(facts)["book"] == {"id": book_id, "state": "waiting_window"}
+
+
+def test_flags_of_a_book_without_a_book_are_refused(command, lines):
+    code, out, err = command("batch", str(lines), "--subtitles", "vtt")
+
+    assert (code, out) == (2, "")
+    assert "--assemble" in err
+
+
 def test_the_end_is_told_once_the_farm_knows_how_fast_it_is(command, lines, client):
     rates = {"at_s": time.time() + 60, "rates": {"speech": 10.0}}
     client.hset(RATES_KEY, "w@test", json.dumps(rates))

@@ -280,6 +280,7 @@ def test_a_book_waits_for_the_last_item_and_is_queued_once(client, farm, dispatc
     batch = farm.batch([LINE], assemble={"format": "mp3"})
     dispatcher.round(time.time())
     assert batch.book.status is JobState.WAITING_WINDOW
+    assert batch.row().counts[JobState.WAITING_WINDOW] == 0
 
     run_one(farm, client, f"{batch.id}{0:08x}")
     dispatcher.round(time.time())
