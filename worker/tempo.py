@@ -1,4 +1,8 @@
-"""The tempo of a worker: seconds of audio that it computes in a second, while it has work."""
+"""The tempo of a worker: seconds of audio that it computes in a second, while it has work.
+
+It shows what happens now, and half-idle time is a part of that. What a farm may promise for a night
+is measured by `meter.py`: behind the warm-up, and only while work waits.
+"""
 
 from __future__ import annotations
 
