@@ -40,7 +40,7 @@ ACX_RATE_HZ: Final = 44_100
 #: How often each part is heard at most: to measure, to try the gain out, to encode.
 HEARINGS: Final = 3
 
-#: Told behind each part: how many were heard, of how many, and seconds of audio so far.
+#: Told behind each part: of how many, how many were heard, and seconds of audio so far.
 Progress = Callable[[int, int, float], None]
 
 
@@ -117,7 +117,7 @@ class Assembly:
     def _narration(self, rate_hz: int) -> Narration:
         def told(audio_s: float) -> None:
             self._heard += 1
-            self._progress(self._heard, HEARINGS * self._gathered.parts, audio_s)
+            self._progress(HEARINGS * self._gathered.parts, self._heard, audio_s)
 
         return Narration(self._volumes, self._gathered.chapters, rate_hz, told)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from producer.content_key import content_key
 from producer.errors import InvalidJob
 from producer.uploads import put_bytes
 from tests.unit.worker.shelf import FACTS, RATE_HZ, WAV, Shelf
+from worker.attempt import Attempt
 from worker.book.assembly import Assembly
 from worker.book.gathering import BookChapter, Gathered, Part
 from worker.book.timeline import Pauses
@@ -70,7 +72,7 @@ def gathered(shelf) -> Gathered:
 def assemble(shelf, gathered):
     """Make a book of the parts; returns its entry and where its files are."""
 
-    def make(job: AssembleJob = JOB, progress=lambda done, of, audio_s: None, missing=()):
+    def make(job: AssembleJob = JOB, progress=lambda of, done, audio_s: None, missing=()):
         whole = Gathered(gathered.chapters, list(missing))
         key = whole.key(job)
         with shelf.store.stage_files(key) as (directory, publish):
@@ -210,7 +212,7 @@ def test_a_book_is_found_again_until_one_of_its_files_is_broken(assemble, shelf)
 
 
 def test_an_end_between_two_parts_leaves_nothing_behind(assemble, shelf):
-    def progress(done: int, of: int, audio_s: float) -> None:
+    def progress(of: int, done: int, audio_s: float) -> None:
         assert of == 9
         if done == 5:
             raise TakeCancelled("enough")
@@ -252,3 +254,13 @@ def test_the_manifest_is_read_by_its_own_reader(assemble, shelf):
         "items": 1,
     }
     assert told["job"]["kind"] == "assemble"
+
+
+def test_an_attempt_is_told_how_many_parts_of_how_many_were_heard(assemble):
+    ledger = SimpleNamespace(told=[])
+    ledger.progress = lambda job_id, *told: ledger.told.append(told)
+    station = SimpleNamespace(ledger=ledger, leases=SimpleNamespace(holder="w@test"))
+
+    assemble(progress=Attempt(station, "0" * 32, "tag").progress)
+
+    assert [told[:2] for told in ledger.told] == [(9, done) for done in range(1, 10)]
