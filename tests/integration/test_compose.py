@@ -19,6 +19,9 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} is missing"),
 ]
 
+#: Starts services from what is there.
+UP = ("up", "-d", "--wait", "--no-build", "--pull", "never")
+
 #: Long enough for three health checks in a row, on a busy machine.
 PATIENCE_S = 150.0
 
@@ -98,6 +101,30 @@ def test_nothing_but_flower_is_published_and_that_on_this_machine_alone(compose_
     }
 
     assert published == {"worker": [], "redis": [], "flower": ["127.0.0.1"]}
+
+
+def test_prometheus_asks_the_worker_and_knows_what_it_has_done(compose_farm):
+    metrics = ("--profile", "metrics")
+    image = compose_farm.compose(*metrics, "config", "--images", "prometheus").split()[-1]
+    if not docker("image", "inspect", image, check=False):
+        pytest.skip(f"the image {image} is missing")
+    compose_farm.say("One more to be counted")
+
+    compose_farm.compose(*metrics, *UP, "prometheus")
+
+    query = "promtool query instant http://127.0.0.1:9090 'voicefarm_takes_total > 0'"
+    eventually(
+        lambda: 'job="voicefarm"' in compose_farm.shell("prometheus", query), timeout_s=PATIENCE_S
+    )
+
+
+def test_a_worker_for_books_alone_runs_without_a_gpu(compose_farm):
+    compose_farm.compose("--profile", "books", *UP, "assembler")
+
+    asked = "celery -A tasks inspect active_queues -d celery@$(hostname) --json"
+    [queues] = json.loads(compose_farm.shell("assembler", asked)).values()
+    assert [queue["name"] for queue in queues] == ["speech.assemble"]
+    assert not compose_farm.inspect("assembler")["HostConfig"]["DeviceRequests"]
 
 
 def test_the_unchanged_gpu_file_asks_the_engine_for_one_gpu():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -51,13 +52,41 @@ def test_the_file_fits_the_schema_of_compose():
     assert lint("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(GPU_FILE)) == ""
 
 
-@pytest.mark.parametrize("files", [(GPU_FILE,), (GPU_FILE, CPU_FILE)])
-def test_compose_understands_the_files(files):
+@pytest.fixture
+def compose():
+    """Compose, which needs no engine to read a file."""
     if shutil.which("docker") is None or _compose("version").returncode:
         pytest.skip("Compose is not installed; no CI machine of ours has it")
+    return _compose
 
+
+@pytest.mark.parametrize(
+    ("profile", "gpus"),
+    [
+        (None, {"worker": ["0"]}),
+        ("two-gpus", {"worker": ["0"], "worker-1": ["1"]}),
+        ("all-gpus", {"worker": ["0"], "supervised": -1}),
+    ],
+)
+def test_a_profile_asks_for_its_gpus_and_nobody_else_does(compose, profile, gpus):
+    chosen = ("--profile", profile) if profile else ()
+    told = compose("-f", str(GPU_FILE), *chosen, "config", "--format", "json").stdout
+    asked = {
+        name: device.get("device_ids", device.get("count"))
+        for name, facts in json.loads(told)["services"].items()
+        for device in facts.get("deploy", {})
+        .get("resources", {})
+        .get("reservations", {})
+        .get("devices", ())
+    }
+
+    assert asked == gpus
+
+
+@pytest.mark.parametrize("files", [(GPU_FILE,), (GPU_FILE, CPU_FILE)])
+def test_compose_understands_the_files(compose, files):
     named = [part for file in files for part in ("-f", str(file))]
-    ran = _compose(*named, "--profile", "*", "config", "-q")
+    ran = compose(*named, "--profile", "*", "config", "-q")
 
     assert ran.returncode == 0, ran.stderr
 
