@@ -5,7 +5,8 @@
 On a GPU, with true shapes and random weights: the Triton kernels against float64, graphs against
 eager, rows alone against rows among others, half precision against single, then the speed for
 each number of slots. On a CPU: a batch of 16 against stock coqui-tts, one text after the other,
-on a model of middle size. A section that fails says so, and the others go on.
+on a model of middle size, and the vocoder against that of stock in three sizes. A section that
+fails says so, and the others go on.
 """
 
 from __future__ import annotations
@@ -84,9 +85,17 @@ def _gpu_sections(device: torch.device, options: argparse.Namespace) -> dict[str
 
 
 def _cpu_sections() -> dict[str, Section]:
-    from tests.bench.xtts_stock import against_stock
+    from tests.bench import xtts_stock, xtts_stock_vocoder
 
-    return {"16 rows against stock coqui-tts, one by one": against_stock}
+    return {
+        "16 rows against stock coqui-tts, one by one": xtts_stock.against_stock,
+        "the vocoder against stock coqui-tts, one thread": partial(
+            xtts_stock_vocoder.against_stock, 1
+        ),
+        "the vocoder against stock coqui-tts, two threads": partial(
+            xtts_stock_vocoder.against_stock, 2
+        ),
+    }
 
 
 if __name__ == "__main__":

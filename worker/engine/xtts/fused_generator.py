@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import conv_transpose2d, pad
@@ -20,8 +22,10 @@ class FusedGenerator(Generator):
         super().__init__(weights, dtype, "channels_last")
         self._first_matrix = self._first.weight[:, :, 0].flatten(1).T.contiguous()
 
-    def __call__(self, frames: Tensor, conditions: Tensor) -> Tensor:
-        """Return [rows, 256 width] samples."""
+    def __call__(self, frames: Tensor, conditions: Tensor, ends: Sequence[int] = ()) -> Tensor:
+        """Return [rows, 256 width] samples. Rows fill the width: there are no `ends` here."""
+        if ends:
+            raise ValueError("the fused network has no rows that end within their window")
         # Contiguous: the kernel reads them as [rows, channels].
         first, *others = (
             condition.contiguous() for condition in conditions.split(self._channels, dim=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,6 +24,23 @@ from .vocoder_weights import DILATIONS, STRIDES, Block, Convolution, Stage, Voco
 #: innermost, which is how tensor cores like to read half precision. A processor is a third
 #: faster with it too (measured in float32, one thread, the published shapes).
 Layout = Literal["time", "channels_last"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Where rows end that fill less than the width of their batch."""
+
+    width: int
+    #: One for each row, in frames; none at all if every row fills the width.
+    frames: Sequence[int]
+
+    def cut(self, x: Tensor) -> Tensor:
+        """Zero in place what lies beyond the ends, in any layer. Return the same tensor."""
+        steps_a_frame = x.shape[-1] // self.width
+        for row, end in zip(x, self.frames, strict=False):
+            if end < self.width:
+                row[..., end * steps_a_frame :] = 0.0
+        return x
 
 
 class Generator:
@@ -63,27 +82,33 @@ class Generator:
         """Return an empty batch of what voices add: [rows, sum of channels]."""
         return torch.zeros(rows, sum(self._channels), dtype=self._dtype, device=self._device)
 
-    def __call__(self, frames: Tensor, conditions: Tensor) -> Tensor:
-        """Return [rows, 256 width] samples."""
+    def __call__(self, frames: Tensor, conditions: Tensor, ends: Sequence[int] = ()) -> Tensor:
+        """Return [rows, 256 width] samples.
+
+        With `ends`, one a row, a row is an utterance of so many frames: beyond its end every layer
+        finds the zeros that it finds beyond the width. What comes out there has no meaning.
+        """
+        until = _Ends(frames.shape[-1], ends)
         ones = (1,) * (frames.dim() - 2)
         first, *others = (
             condition.reshape(*condition.shape, *ones)
             for condition in conditions.split_with_sizes(self._channels, dim=1)
         )
-        x = self._convolve(frames, self._first).add_(first)
+        x = self._convolve(until.cut(frames), self._first).add_(first)
         for stage, stride, condition in zip(self._stages, STRIDES, others, strict=True):
-            x = self._upsample(leaky_relu_(x, SLOPE), stage.upsampling, stride).add_(condition)
-            total, *rest = (self._residual(x, block) for block in stage.blocks)
+            x = until.cut(leaky_relu_(x, SLOPE))
+            x = self._upsample(x, stage.upsampling, stride).add_(condition)
+            total, *rest = (self._residual(x, block, until) for block in stage.blocks)
             for one in rest:
                 total.add_(one)
             x = total.div_(len(stage.blocks))
-        x = self._convolve(leaky_relu_(x, LAST_SLOPE), self._last)
+        x = self._convolve(until.cut(leaky_relu_(x, LAST_SLOPE)), self._last)
         return x.tanh_().flatten(1)
 
-    def _residual(self, x: Tensor, block: Block) -> Tensor:
+    def _residual(self, x: Tensor, block: Block, until: _Ends) -> Tensor:
         for (dilated, plain), dilation in zip(block, DILATIONS, strict=True):
-            change = self._convolve(leaky_relu(x, SLOPE), dilated, dilation)
-            x = self._convolve(leaky_relu_(change, SLOPE), plain).add_(x)
+            change = self._convolve(until.cut(leaky_relu(x, SLOPE)), dilated, dilation)
+            x = self._convolve(until.cut(leaky_relu_(change, SLOPE)), plain).add_(x)
         return x
 
     def _convolve(self, x: Tensor, by: Convolution, dilation: int = 1) -> Tensor:

@@ -32,7 +32,7 @@ from .placement import DeviceName, Placement, Precision
 from .prompt import Prompt
 from .sampling import Sampling
 from .tokens import Tokenizer
-from .vocoder import Utterance, Vocoder
+from .vocoder import FITTING_WIDTHS, ROWS, Utterance, Vocoder
 from .voices import Cast
 from .weights import CONDITIONING
 
@@ -40,7 +40,7 @@ from .weights import CONDITIONING
 Mode = Literal["invariant", "latency"]
 
 #: Decides the sound beside the files; changes when the same files and settings sound otherwise.
-REVISION: Final = "xtts-1"
+REVISION: Final = "xtts-2"
 
 #: Steps between two looks at which rows have ended. An ended row idles for half of them.
 BURST_STEPS: Final = 8
@@ -227,8 +227,9 @@ class XttsModel:
             vocoder=Vocoder(
                 checkpoint.vocoder,
                 dtype=place.vocoder_dtype,
-                layout="channels_last" if place.is_cuda else "time",
                 rows=None if place.is_cuda else 1,
+                widths=tuple(ROWS) if place.is_cuda else FITTING_WIDTHS,
+                fit=not place.is_cuda,
                 graphs=place.is_cuda,
                 triton=has_triton(place.device),
                 invariant=self._mode == "invariant",

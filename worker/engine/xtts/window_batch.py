@@ -77,6 +77,8 @@ class WindowBatch:
         self._frames = frames.view(rows, -1, width).transpose(1, 2)
         self._conditions = generator.conditions(rows)  # [rows, sum of channels]
         self._samples = torch.empty(0)  # [rows, samples of a window] float32
+        #: Where rows end within the width; none at all if every row fills it.
+        self._ends: tuple[int, ...] = ()
         # Computes all rows, also those that nobody has filled: the shape never changes.
         self._run = recorder.record(self._generate)
         is_gpu = frames.device.type == "cuda"
@@ -91,10 +93,14 @@ class WindowBatch:
     def compute(self, pieces: Sequence[Piece]) -> Computed:
         """Have the device compute up to `room` pieces."""
         places = self._places[: len(pieces)]
+        ends = []
         for row, piece in zip(places, pieces, strict=True):
             start, width = piece.window.start, piece.window.width
-            self._frames[row].copy_(piece.frames[start : start + width])
+            frames = piece.frames[start : start + width]
+            ends.append(len(frames))
+            self._frames[row, : len(frames)].copy_(frames)
             self._conditions[row].copy_(piece.condition)
+        self._ends = tuple(ends) if any(end < self._frames.shape[1] for end in ends) else ()
         self._run()
         samples = self._samples[: places[-1] + 1 if places else 0]
         if samples.device.type == "cpu" or not pieces:
@@ -107,7 +113,7 @@ class WindowBatch:
 
     @torch.inference_mode()
     def _generate(self) -> None:
-        self._samples = self._generator(self._inputs, self._conditions).float()
+        self._samples = self._generator(self._inputs, self._conditions, self._ends).float()
 
     @torch.inference_mode()
     def _alike(self) -> list[int]:

@@ -3,7 +3,7 @@
 A sample depends on a limited stretch of frames. So a long utterance is computed in windows of
 few widths that overlap; of each window only what had all its frames around it is kept, and
 nothing is lost by it. The first window begins at the true beginning, the last one ends at the
-true end. Nothing is ever padded.
+true end, or beyond it where the network takes what lies there as nothing (see `fitted`).
 """
 
 from __future__ import annotations
@@ -39,15 +39,42 @@ def plan(frames: int, widths: Sequence[int]) -> list[Window]:
         return [Window(0, frames, 0, frames)] if frames else []
     # What a window adds to what the others keep. The two ends of the utterance need no halo.
     count, rest = divmod(frames - 2 * HALO_FRAMES, fitting[0] - 2 * HALO_FRAMES)
+    return _in_a_row(frames, (*(fitting[:1] * count), *_covering(rest, fitting)))
+
+
+def fitted(frames: int, widths: Sequence[int]) -> list[Window]:
+    """Return the windows of an utterance where one may reach beyond its end.
+
+    One that fits as closely as `widths` has it; for a longer utterance as many of one width as
+    fit, and one for the rest. It depends on nothing but the utterance.
+    """
+    if not frames:
+        return []
+    enough = [width for width in widths if width >= frames]
+    if enough:
+        return [Window(0, min(enough), 0, frames)]
+    choices = [_equal_and_rest(frames - 2 * HALO_FRAMES, width, widths) for width in widths]
+    return _in_a_row(frames, min(choices, key=_cost))
+
+
+def _in_a_row(frames: int, widths: Sequence[int]) -> list[Window]:
+    """Return windows of these widths, in order; each keeps all that it can and is not kept yet."""
     windows: list[Window] = []
     kept = 0
-    for width in (*(fitting[:1] * count), *_covering(rest, fitting)):
+    for width in widths:
         start = min(max(0, kept - HALO_FRAMES), frames - width)
         end = start + width
         keep_to = frames if end == frames else end - HALO_FRAMES
         windows.append(Window(start, width, kept, keep_to))
         kept = keep_to
     return windows
+
+
+def _equal_and_rest(frames: int, width: int, widths: Sequence[int]) -> tuple[int, ...]:
+    """Return `width` as often as it adds no more than `frames`, and the one that adds the rest."""
+    count, rest = divmod(frames, width - 2 * HALO_FRAMES)
+    last = [other for other in widths if other - 2 * HALO_FRAMES >= rest]
+    return (*([width] * count), *([min(last)] if rest else []))
 
 
 def _covering(frames: int, widths: Sequence[int]) -> tuple[int, ...]:
@@ -60,4 +87,9 @@ def _covering(frames: int, widths: Sequence[int]) -> tuple[int, ...]:
         for choice in combinations_with_replacement(widths, count)
         if sum(width - 2 * HALO_FRAMES for width in choice) >= frames
     )
-    return min(choices, key=lambda choice: (sum(choice), len(choice)))
+    return min(choices, key=_cost)
+
+
+def _cost(widths: Sequence[int]) -> tuple[int, int]:
+    """Return what to have as little of as can be."""
+    return sum(widths), len(widths)

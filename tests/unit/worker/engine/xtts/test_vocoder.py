@@ -18,7 +18,15 @@ from torch.nn.functional import interpolate
 from worker.engine.xtts.checkpoint import XttsCheckpoint
 from worker.engine.xtts.hifigan import Generator, Layout
 from worker.engine.xtts.speakers import Speaker
-from worker.engine.xtts.vocoder import HOP_SAMPLES, PATIENCE, Utterance, Vocoder, stretched
+from worker.engine.xtts.vocoder import (
+    FITTING_WIDTHS,
+    HOP_SAMPLES,
+    PATIENCE,
+    ROWS,
+    Utterance,
+    Vocoder,
+    stretched,
+)
 from worker.engine.xtts.windows import HALO_FRAMES, plan
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
@@ -30,7 +38,7 @@ LENGTHS = (1, 2, 5, 8, 29, 60, 61, 230)
 @pytest.fixture(scope="module")
 def vocoder(checkpoint: XttsCheckpoint) -> Vocoder:
     """A vocoder as a processor uses it."""
-    return Vocoder(checkpoint.vocoder)
+    return Vocoder(checkpoint.vocoder, widths=FITTING_WIDTHS, fit=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +71,13 @@ def off_by(one: Tensor, other: Tensor) -> float:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("codes", LENGTHS)
-def test_samples_are_those_of_coqui(checkpoint, coqui, speaker, layout, codes):
+@pytest.mark.parametrize("widths", [tuple(ROWS), FITTING_WIDTHS])
+def test_samples_are_those_of_coqui(checkpoint, coqui, speaker, layout, codes, widths):
     latents = latents_of(codes, codes)
 
-    (samples,) = Vocoder(checkpoint.vocoder, layout=layout).vocode([Utterance(latents, speaker)])
+    (samples,) = Vocoder(
+        checkpoint.vocoder, layout=layout, widths=widths, fit=widths is FITTING_WIDTHS
+    ).vocode([Utterance(latents, speaker)])
 
     wanted = coqui_samples(coqui, latents, speaker)
     assert wanted.std() > 0.05
@@ -168,9 +179,12 @@ def test_windows_are_as_good_as_the_whole(checkpoint, speaker, layout):
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5),
     rows=st.integers(1, 4),
     layout=st.sampled_from(LAYOUTS),
+    fit=st.booleans(),
 )
-def test_a_take_is_the_same_bit_for_bit_alone_and_among_others(checkpoint, lengths, rows, layout):
-    vocoder = Vocoder(checkpoint.vocoder, rows=rows, layout=layout, widths=[32, 48])
+def test_a_take_is_the_same_bit_for_bit_alone_and_among_others(
+    checkpoint, lengths, rows, layout, fit
+):
+    vocoder = Vocoder(checkpoint.vocoder, rows=rows, layout=layout, widths=[32, 48], fit=fit)
     voices = list(checkpoint.speakers.values())
     utterances = [
         Utterance(latents_of(number, codes), voices[number % 2], 1.0 + 0.3 * (number % 3))
@@ -182,6 +196,19 @@ def test_a_take_is_the_same_bit_for_bit_alone_and_among_others(checkpoint, lengt
     for samples, utterance in zip(together, utterances, strict=True):
         (alone,) = vocoder.vocode([utterance])
         assert torch.equal(samples, alone)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_end_within_a_window_is_as_good_as_the_end_of_the_window(checkpoint, layout):
+    generator = Generator(checkpoint.vocoder, torch.float32, layout)
+    longer, shorter = generator.frames(2, 40).normal_(), generator.frames(2, 29)
+    shorter.copy_(longer[..., :29])
+    conditions = generator.conditions(2).normal_()
+
+    samples = generator(longer, conditions, ends=(29, 40))
+
+    assert off_by(samples[0, : 29 * HOP_SAMPLES], generator(shorter, conditions)[0]) < 1e-6
+    assert torch.equal(samples[1], generator(longer, conditions)[1])
 
 
 def test_half_precision_stays_near_full_precision(checkpoint, vocoder, speaker):
@@ -214,7 +241,7 @@ def test_windows_that_would_be_all_halo_are_refused(checkpoint):
 
 def test_warming_up_changes_nothing(checkpoint, vocoder, speaker):
     utterance = Utterance(latents_of(5, 33), speaker)
-    warm = Vocoder(checkpoint.vocoder)
+    warm = Vocoder(checkpoint.vocoder, widths=FITTING_WIDTHS, fit=True)
 
     warm.warm_up()
 

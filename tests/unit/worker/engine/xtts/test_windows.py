@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.xtts.windows import HALO_FRAMES, plan
+from worker.engine.xtts.vocoder import FITTING_WIDTHS
+from worker.engine.xtts.windows import HALO_FRAMES, fitted, plan
 
 utterances = st.integers(0, 4000)
 
@@ -48,7 +49,7 @@ def test_more_widths_never_cost_more_frames(frames, widths):
 
     fitting = [width for width in widths if width <= frames]
 
-    assert cost(widths) <= cost((max(fitting, default=frames),))
+    assert cost(widths) <= cost((max(fitting, default=600),))
 
 
 def test_the_end_of_an_utterance_has_windows_that_fit_it():
@@ -68,3 +69,25 @@ def test_there_are_no_more_windows_than_needed(frames):
 
 def test_an_empty_utterance_has_no_windows():
     assert plan(0, [64]) == []
+    assert fitted(0, [64]) == []
+
+
+@given(frames=utterances, widths=width_sets)
+def test_fitted_windows_keep_every_frame_once_with_a_halo_or_an_end_beside_it(frames, widths):
+    windows = fitted(frames, widths)
+
+    kept = [frame for window in windows for frame in range(window.keep_from, window.keep_to)]
+    assert kept == list(range(frames))
+    for window in windows:
+        end = window.start + window.width
+        assert window.width in widths
+        assert window.start == 0 or window.keep_from - window.start >= HALO_FRAMES
+        assert end >= frames or end - window.keep_to >= HALO_FRAMES
+        assert end <= frames or len(windows) == 1
+
+
+@given(frames=st.integers(34, 4000))
+def test_little_is_computed_beside_an_utterance_by_windows_that_fit(frames):
+    computed = sum(window.width for window in fitted(frames, FITTING_WIDTHS))
+
+    assert computed < 1.18 * frames

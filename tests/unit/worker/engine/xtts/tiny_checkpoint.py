@@ -33,6 +33,9 @@ LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "
 
 VOICES = ("Alice", "Bob")
 
+#: With which the vocoder begins, where the published one has 512.
+VOCODER_CHANNELS = 32
+
 #: `[START]` is not where it is in the published vocabulary, and there is a gap before the letters.
 SPECIALS = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2, "[START]": 5}
 FIRST_LANGUAGE_ID = 6
@@ -47,7 +50,7 @@ def slim() -> Iterator[None]:
     from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
 
     encoder = functools.partial(ResNetSpeakerEncoder, layers=[1] * 4, num_filters=[8, 8, 16, 16])
-    decoder = functools.partial(HifiDecoder, upsample_initial_channel_decoder=32)
+    decoder = functools.partial(HifiDecoder, upsample_initial_channel_decoder=VOCODER_CHANNELS)
     with (
         patch("TTS.tts.layers.xtts.hifigan_decoder.ResNetSpeakerEncoder", encoder),
         patch("TTS.tts.models.xtts.HifiDecoder", decoder),
