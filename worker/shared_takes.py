@@ -9,7 +9,7 @@ itself. So a claim saves work, and nobody depends on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class SharedTakes:
         What is there is read when its turn comes: a long text's takes are not held in memory.
         """
         shared = [request for request in requests if request.id in self._keys]
-        missing = [request for request in shared if not self._is_on_shelf(request)]
+        missing = self._unclaimed(one for one in shared if not self._is_on_shelf(one))
         # Somebody waits for an interactive take: it is not left to whoever has all night.
         here = {
             request.id
@@ -119,7 +119,7 @@ class SharedTakes:
                 awaited.follow(found)
                 return
             _, is_ours = self._claim([request])[0]
-            if is_ours or looks_left < 0:
+            if is_ours or request.interactive or looks_left < 0:
                 self._compute(awaited)
                 # Who held this one is gone, with all that it held.
                 self._compute_the_rest()
@@ -175,12 +175,17 @@ class SharedTakes:
         awaited.follow(found or self._guard.submit(awaited.request))
 
     def _compute_the_rest(self) -> None:
-        still = [
-            awaited
-            for awaited in self._awaited.values()
-            if awaited.is_open and not self._is_on_shelf(awaited.request)
-        ]
-        taken = self._claim([awaited.request for awaited in still])
-        for awaited, (_, is_ours) in zip(still, taken, strict=True):
+        open_ones = (one.request for one in self._awaited.values() if one.is_open)
+        still = self._unclaimed(one for one in open_ones if not self._is_on_shelf(one))
+        for request, is_ours in self._claim(still):
             if is_ours:
-                self._compute(awaited)
+                self._compute(self._awaited[request.id])
+
+    def _unclaimed(self, requests: Iterable[ChunkRequest]) -> list[ChunkRequest]:
+        """Leave out what this job computes already: a text may say the same thing twice."""
+        first: dict[str, ChunkRequest] = {}
+        for request in requests:
+            key = self._keys[request.id]
+            if key not in self._claimed:
+                first.setdefault(key, request)
+        return list(first.values())

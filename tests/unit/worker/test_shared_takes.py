@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from producer.content_key import content_key
 from worker.claims import Claimant
@@ -139,6 +141,44 @@ def test_what_is_there_is_neither_computed_nor_claimed_nor_kept_again(place):
     assert place.engine.asked == place.shelf.kept == []
     assert place.claims.trips == 0
     assert place.latest.found == 5
+
+
+def test_what_a_text_says_twice_is_computed_once(place):
+    assert place.render("abacada", ahead=4) == "abacada"
+
+    assert sorted(place.engine.asked) == list("abcd")
+    assert place.claims.held == {}
+
+
+@given(
+    texts=st.text("abcdef", min_size=1, max_size=20),
+    ahead=st.integers(1, 6),
+    there=st.sets(st.sampled_from("abcdef")),
+    elsewhere=st.sets(st.sampled_from("abcdef")),
+    events=st.lists(st.sampled_from(["nothing", "the other has done one", "the other is gone"])),
+)
+def test_a_text_is_whole_and_in_order_whatever_the_others_do(
+    texts, ahead, there, elsewhere, events
+):
+    place = Place()
+    place.put("".join(there))
+    place.claim("".join(sorted(elsewhere - there)))
+    others = sorted(elsewhere - there)
+
+    def happen() -> None:
+        what = events.pop() if events else "nothing"
+        if what == "the other has done one" and others:
+            place.put(others.pop())
+        elif what == "the other is gone":
+            others.clear()
+            place.claims.held = {k: v for k, v in place.claims.held.items() if v != "another"}
+
+    place.on_wait = happen
+
+    assert place.render(texts, ahead) == texts
+    assert len(place.engine.asked) == len(set(place.engine.asked))
+    assert there.isdisjoint(place.engine.asked)
+    assert set(place.claims.held.values()) <= {"another"}
 
 
 def test_of_an_edited_text_only_what_is_new_is_computed(place):
