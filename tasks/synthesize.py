@@ -47,8 +47,8 @@ def obtain(station: Station, attempt: Attempt, job: EngineJob, plan: Plan) -> En
     def has_no_sense() -> bool:
         return attempt.cancelled or found() is not None
 
-    with station.admission.passage() as settle:
-        if entry := found():
-            return entry
-        with station.claims.held(plan.key, attempt.claimant, on_wait=settle, until=has_no_sense):
-            return found() or render(station, attempt, job, plan, settle)
+    with (
+        station.admission.passage() as settle,
+        station.claims.held(plan.key, attempt.claimant, on_wait=settle, until=has_no_sense),
+    ):
+        return found() or render(station, attempt, job, plan, settle)

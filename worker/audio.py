@@ -5,9 +5,11 @@ All streams: what is held in memory is one write, whatever the length of the fil
 
 from __future__ import annotations
 
+import hashlib
 import os
+import wave
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +44,15 @@ _COMPRESSION_LEVELS: Final[dict[AudioFormat, float]] = {"opus": 0.8}
 #: A WAV header counts in 32 bits; readers cut a longer file off without a word.
 MAX_WAV_SAMPLES: Final = (2**32 - 1 - 44) // 2
 
-_LARGEST: Final = 32767 / 32768
+#: The largest and the smallest sample of 16 bits.
+_LARGEST: Final = 32767.0
+_SMALLEST: Final = -32768.0
+
+#: Bytes from which on what is to be written goes to the system: a header goes with what follows.
+_TOGETHER_BYTES: Final = 4096
+
+#: Bytes of a file that are read together for its hash.
+_READ_BYTES: Final = 1 << 20
 
 
 def choose_rate(output: OutputSpec, native_rate_hz: int) -> int:
@@ -69,7 +79,12 @@ def check_samples(samples: Samples) -> None:
 
 def pcm16(samples: Samples) -> npt.NDArray[np.int16]:
     """Return `samples` in 16 bits: rounded, and clipped where they are beyond -1 .. 1."""
-    return np.rint(np.clip(samples, -1.0, _LARGEST) * 32768).astype(np.int16)
+    # In place, and without numpy's wrapper of clip: this is done for every second of audio.
+    scaled = samples * np.float32(32768)
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, _LARGEST, out=scaled)
+    np.maximum(scaled, _SMALLEST, out=scaled)
+    return scaled.astype(np.int16)
 
 
 class Resampler:
@@ -97,15 +112,18 @@ class AudioWriter:
     """One mono file, encoded while it is written. Raises `OSError` where the disk fails."""
 
     def __init__(self, path: Path, format: AudioFormat, rate_hz: int) -> None:
-        container, encoding = _ENCODINGS[format]
         self._path = path
         self._limit_samples = MAX_WAV_SAMPLES if format == "wav" else None
         #: Samples written so far.
         self.samples = 0
         self._sink = _Sink(path)
-        self._encoder = soundfile.SoundFile(
-            self._sink, "w", rate_hz, 1, encoding, format=container,
-            compression_level=_COMPRESSION_LEVELS.get(format),
+        self._encoder = (
+            _WavEncoder(self._sink, rate_hz)
+            if format == "wav"
+            else soundfile.SoundFile(
+                self._sink, "w", rate_hz, 1, _ENCODINGS[format][1], format=_ENCODINGS[format][0],
+                compression_level=_COMPRESSION_LEVELS.get(format),
+            )
         )  # fmt: skip
 
     def write(self, samples: Samples) -> None:
@@ -116,6 +134,16 @@ class AudioWriter:
         self._encoder.write(pcm16(samples))
         self._sink.check()
 
+    def seal(self) -> tuple[str, int]:
+        """Write the end of the file; return its sha256, in hex digits, and its length in bytes."""
+        try:
+            self._encoder.close()
+            self._sink.flush()
+            self._sink.check()
+            return self._sink.sha256(), self._sink.size_bytes
+        finally:
+            self._sink.close()
+
     def close(self) -> None:
         """Write the end of the file; may be called again. The file is whole if this returns."""
         try:
@@ -125,43 +153,84 @@ class AudioWriter:
         self._sink.check()
 
 
+class _WavEncoder:
+    """The standard library's: libsndfile calls back for its place some thirty times a file, and
+    each call takes the interpreter from another thread.
+    """
+
+    def __init__(self, sink: _Sink, rate_hz: int) -> None:
+        file: Any = sink
+        self._file = wave.Wave_write(file)
+        self._file.setnchannels(1)
+        self._file.setsampwidth(2)
+        self._file.setframerate(rate_hz)
+
+    def write(self, samples: npt.NDArray[np.int16]) -> None:
+        self._file.writeframesraw(samples.tobytes())
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Sink:
-    """The file as libsndfile sees it: one that never fails.
+    """The file as an encoder sees it: one that never fails.
 
     By a path, libsndfile would lose the error number of a full disk, and would fsync each
     file by itself when it is closed. So the error is kept here, for `check`.
 
-    libsndfile asks for its place some thirty times a file. The place is kept here too: each
-    call of the system would give the interpreter away to another thread.
+    Its place is kept here too, and short writes are gathered: each call of the system would
+    give the interpreter away to another thread.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._file = path.open("w+b", buffering=0)
         self._place = 0
-        self._end = 0
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        #: Up to where it was ever written.
+        self.size_bytes = 0
         self._error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        rest = memoryview(data)
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        self._place += len(data)
+        self.size_bytes = max(self.size_bytes, self._place)
+        if self._gathered_bytes >= _TOGETHER_BYTES:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        rest = memoryview(b"".join(self._gathered))
+        place = self._place - self._gathered_bytes
+        self._gathered, self._gathered_bytes = [], 0
         try:
             while rest and self._error is None:
-                written = os.pwrite(self._file.fileno(), rest, self._place)
-                self._place += written
+                written = os.pwrite(self._file.fileno(), rest, place)
+                place += written
                 rest = rest[written:]
         except OSError as error:
             self._error = error
-        self._end = max(self._end, self._place)
-        return len(data)
 
-    def seek(self, offset: int, whence: int) -> int:
-        self._place = offset + (0, self._place, self._end)[whence]
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.flush()
+        self._place = offset + (0, self._place, self.size_bytes)[whence]
         return self._place
 
     def tell(self) -> int:
         return self._place
 
+    def sha256(self) -> str:
+        """Return the hash of the file as it is on its disk."""
+        digest = hashlib.sha256()
+        for place in range(0, self.size_bytes, _READ_BYTES):
+            digest.update(os.pread(self._file.fileno(), _READ_BYTES, place))
+        return digest.hexdigest()
+
     def close(self) -> None:
-        self._file.close()
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
 
     def check(self) -> None:
         """Raise the first error of a write."""

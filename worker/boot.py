@@ -42,7 +42,7 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         station.admission.gate(channel)
         station.strangers.guard(channel)
         # A thread of the engine calls this; kombu's hub wakes up for it.
-        station.on_room = lambda: consumer.call_soon(lambda: None)
+        station.on_room = consumer.wake
         station.on_broken = _stop_worker
         station.on_hurry = consumer.pool.hurry
         queues = {queue.name for queue in consumer.task_consumer.queues}

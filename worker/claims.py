@@ -26,6 +26,8 @@ from .errors import ClaimLost
 if TYPE_CHECKING:
     from redis import Redis
 
+    from .lease import Errand
+
 #: When Redis forgets a claim that nobody wants any more: its worker died, its job never
 #: came again. A live one that is forgotten is taken again before its file is published.
 FORGET_S: Final = 86400
@@ -87,9 +89,16 @@ class Claimant:
 class Claims:
     """The claims of one worker process. Thread-safe."""
 
-    def __init__(self, redis: Redis, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._redis = redis
+    def __init__(
+        self,
+        redis: Redis,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        along: Callable[[Errand], None] | None = None,
+    ) -> None:
+        """`along` sends commands with others, soon; without it a claim is released at once."""
         self._sleep = sleep
+        self._along = along
         self._take = redis.register_script(_TAKE)
         self._release = redis.register_script(_RELEASE)
 
@@ -138,7 +147,10 @@ class Claims:
         try:
             yield
         finally:
-            if mine:
+            if mine and self._along is not None:
+                # Nobody waits for that: who wants the key looks for the file too.
+                self._along(lambda pipe: pipe.eval(_RELEASE, 1, take_claim_key(key), str(claimant)))
+            elif mine:
                 self.release([key], claimant)
 
 

@@ -13,16 +13,32 @@ from .station import Station
 #: its loop what it has: a sixth of the interpreter's time where jobs are short (measured).
 EVENTS_WAIT_S: Final = 0.05
 
+#: How long the loop may take to wake up before it is called again.
+WAKE_S: Final = 0.1
+
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Named in the app's configuration as `worker_consumer`."""
 
     _events_due_s = 0.0
+    _woken_until_s = 0.0
 
     def call_soon_ack(self, p: Any, *args: Any, **options: Any) -> Any:
         """Acknowledge at once, in the task's thread: nothing waits for the loop, also at a stop."""
         p(*args, **options)
-        return self.call_soon(lambda: None)
+        return self.wake()
+
+    def wake(self) -> None:
+        """Have the loop look whether there is room for a message. Called by any thread."""
+        # One call of the system wakes it for all who call until it has woken up. A time and no
+        # flag, as a reconnection may drop the call.
+        now_s = time.monotonic()
+        if now_s >= self._woken_until_s:
+            self._woken_until_s = now_s + WAKE_S
+            self.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._woken_until_s = 0.0
 
     def on_send_event_buffered(self) -> None:
         """Have the loop send the events a moment later. Called by any thread."""

@@ -10,8 +10,9 @@ import ctypes
 import errno
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,8 +20,8 @@ from .errors import StoreFailed
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
-#: A directory to flush, and the place for what went wrong with it.
-_Waiter = tuple[Path, "Future[OSError | None]"]
+#: Puts what is durable into its place; returns the directory whose name has changed.
+Move = Callable[[], Path]
 
 
 class Durability(Protocol):
@@ -32,8 +33,21 @@ class Durability(Protocol):
         Raises `OSError` if they cannot be: what was flushed must then be taken as lost.
         """
 
+    def publish(self, path: Path, move: Move) -> None:
+        """Flush `path`, then `move` it, then flush what that returned. Raises as both do."""
+
     def close(self) -> None:
         """Finish what waits, then stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """A directory to flush, and who waits for it."""
+
+    path: Path
+    #: Behind the flush; then what it returned is flushed too.
+    move: Move | None
+    done: Future[None]
 
 
 class Volatile:
@@ -41,6 +55,10 @@ class Volatile:
 
     def flush(self, path: Path) -> None:
         """Return at once."""
+
+    def publish(self, path: Path, move: Move) -> None:
+        """Only move."""
+        move()
 
     def close(self) -> None:
         """Nothing waits."""
@@ -60,7 +78,8 @@ class GroupCommit:
     """One thread that syncs for all: who arrives during a sync shares the next one.
 
     An idle disk adds no delay. A commit needs its files durable before a rename and the
-    rename after it; one sync serves the files of some and the renames of others.
+    rename after it; one sync serves the files of some and the renames of others. The renames
+    are made by this thread, so that who waits is woken once.
     """
 
     def __init__(self, sync: Sync) -> None:
@@ -77,18 +96,11 @@ class GroupCommit:
 
     def flush(self, path: Path) -> None:
         """Block until a sync that began after this call has ended, and raise what it raised."""
-        failure: Future[OSError | None] = Future()
-        with self._changed:
-            if self._closed:
-                raise StoreFailed(path, "the store is closed")
-            if self._thread is None:
-                # Not before it is needed: a thread does not survive a fork.
-                self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
-                self._thread.start()
-            self._group.append((path, failure))
-            self._changed.notify()
-        if (error := failure.result()) is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        self._wait(path, None)
+
+    def publish(self, path: Path, move: Move) -> None:
+        """See `Durability`; `move` is called by the thread that syncs."""
+        self._wait(path, move)
 
     def close(self) -> None:
         """Sync for all who wait, then stop. Later calls of `flush` raise `StoreFailed`."""
@@ -99,11 +111,41 @@ class GroupCommit:
             self._thread.join()
         self._sync.close()
 
+    def _wait(self, path: Path, move: Move | None) -> None:
+        waiter = _Waiter(path, move, Future())
+        with self._changed:
+            if self._closed:
+                raise StoreFailed(path, "the store is closed")
+            if self._thread is None:
+                # Not before it is needed: a thread does not survive a fork.
+                self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+                self._thread.start()
+            self._group.append(waiter)
+            self._changed.notify()
+        waiter.done.result()
+
     def _run(self) -> None:
         while group := self._next_group():
-            error = self._sync_all([path for path, _ in group])
-            for _, failure in group:
-                failure.set_result(error)
+            failure = self._sync_all([waiter.path for waiter in group])
+            for waiter in group:
+                self._go_on(waiter, failure)
+
+    def _go_on(self, waiter: _Waiter, failure: OSError | None) -> None:
+        """Tell a waiter what has become of it, or make the move that it wanted."""
+        if failure is not None:
+            error = OSError(failure.errno, failure.strerror, str(waiter.path))
+            error.__cause__ = failure
+            waiter.done.set_exception(error)
+        elif waiter.move is None:
+            waiter.done.set_result(None)
+        else:
+            try:
+                moved = _Waiter(waiter.move(), None, waiter.done)
+            except Exception as error:  # noqa: BLE001 - it is the waiter's, not the thread's
+                waiter.done.set_exception(error)
+                return
+            with self._changed:
+                self._group.append(moved)
 
     def _sync_all(self, paths: Sequence[Path]) -> OSError | None:
         """Sync, and return what went wrong: it belongs to those who wait, not to the thread."""

@@ -69,15 +69,15 @@ class Staged:
         """
         with storing(self._audio):
             self._writer.write(self._resampler.flush())
-            self._writer.close()
             if not self._writer.samples:
                 raise BadAudio("the job has no sample of audio")
+            sha256, size_bytes = self._writer.seal()
             manifest = Manifest(
                 **facts.model_dump(),
                 content_key=self._key,
                 format=self._format,
-                sha256=sha256_of(self._audio),
-                size_bytes=self._audio.stat().st_size,
+                sha256=sha256,
+                size_bytes=size_bytes,
                 samples=self._writer.samples,
                 sample_rate_hz=self._rate_hz,
             )

@@ -85,7 +85,7 @@ class Station:
         self.sharing = self._sharing()
         if settings.store == "volume":
             self.store = Store(self.volumes, self.durability)
-            self.claims = Claims(self.broker.redis)
+            self.claims = Claims(self.broker.redis, along=self.leases.send_along)
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.announcer = Announcer(self.broker.redis, self.engine)

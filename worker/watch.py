@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -71,6 +71,7 @@ class Watch:
         # Written to by whoever has news for the watch, which sleeps on it.
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._wake_fd)
+        self._is_woken = False
         self._closing = threading.Event()
         self._grace_s = DEATH_S
         # Takes of which a part has come.
@@ -100,13 +101,16 @@ class Watch:
 
     def wake(self) -> None:
         """Have the watch look at the roster; from any thread."""
-        os.eventfd_write(self._wake_fd, 1)
+        # One call of the system wakes it for all who call before it looks.
+        if not self._is_woken:
+            self._is_woken = True
+            os.eventfd_write(self._wake_fd, 1)
 
     def close(self, grace_s: float) -> None:
         """Have the watch end the process, by force after `grace_s`; from any thread."""
         self._grace_s = grace_s
         self._closing.set()
-        self.wake()
+        os.eventfd_write(self._wake_fd, 1)
 
     def run(self) -> None:
         """Keep a process alive until `close`. Raises `EngineError` if it cannot be."""
@@ -128,6 +132,8 @@ class Watch:
             self._mourn(host, reason)
 
     def _talk(self, host: Host) -> None:
+        # Before the look: who comes during it wakes the watch again.
+        self._is_woken = False
         self._send(host)
         messages = host.wait(WATCH_S, self._wake_fd)
         # Before anything is looked at again, so that no news can be missed.
@@ -152,7 +158,7 @@ class Watch:
             if not self.roster.is_inside:
                 self._advanced_s = time.monotonic()
             for request in self.roster.due():
-                host.send({"submit": asdict(request)})
+                host.send({"submit": request.encode()})
 
     def _heed(self, host: Host, message: Message) -> None:
         match message:

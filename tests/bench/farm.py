@@ -2,8 +2,8 @@
 
 Jobs are queued by the Python client, taken by workers of `voicefarm up`, and become files that
 are read again and compared with their hashes. XTTS-v2 and RVC have their published shapes and
-random weights: the speed is true, the sound is noise, and the stop id's bias is set so that a
-take has 6 s in the mean. One job is one chunk, its file is WAV. `VOICEFARM_GUARD` is off, as
+random weights: the speed is true, the sound is noise, and the stop id's bias is such that a
+take has about 6 s in the mean. One job is one chunk, its file is WAV. `VOICEFARM_GUARD` is off, as
 random weights know no text. `--device cpu` is the same with small models, to see that it works,
 and with `--set engine=fake` even quick.
 """
@@ -14,9 +14,12 @@ import argparse
 import json
 import os
 import platform
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,29 +27,36 @@ from typing import Any, Final
 
 import torch
 
+from producer.child_process import leashed
+
 from . import farm_pair, farm_sections
 from .farm_figures import table
-from .farm_models import write_models
+from .farm_models import write_xtts
 from .farm_passage import settle
 from .farm_sections import Scene
-from .farm_up import FarmUp
+from .farm_up import CHECKOUT, FarmUp
 from .sections import Sections
 
 #: What may be asked for with `--only`, in the order in which it is done.
 SECTIONS: Final = (
-    *("engine", "farm", "converted", "interactive", "book", "steady"),
-    *("two", "kill", "scale", "rival"),
+    *("engine", "two", "kill", "farm", "interactive", "book", "converted", "steady"),
+    *("rvc-engine", "scale", "rival"),
 )
 
-#: Sections of one worker, and of two.
-_ONE: Final = frozenset({"farm", "converted", "interactive", "book", "steady"})
-_TWO: Final = frozenset({"two", "kill"})
+#: How long a section may take on a GPU, so that one that hangs loses only itself. [s]
+_PATIENCE_S: Final = {
+    **{"engine": 80, "two": 45, "kill": 75, "farm": 55, "interactive": 60, "book": 50},
+    **{"converted": 50, "rvc-engine": 80, "scale": 240, "rival": 120},
+}
 
 _COLUMNS: Final = (
     *("what", "x_steady", "x_whole", "ratio", "jobs_per_s", "jobs", "mean_audio_s", "took_s"),
-    *("latency_s", "fill", "gpu0_busy", "celery_cpus", "engine_cpus", "client_cpus"),
+    *("latency_s", "fill", "gpu0_busy", "celery_cpus", "loop_cpus", "engine_cpus", "client_cpus"),
     *("gpu0_gib_peak", "celery_mib_peak", "engine_mib_peak", "flaws", "lost", "again"),
 )
+
+#: The shortest load that tells whether anything is steady. [s]
+_SHORTEST_S: Final = 20.0
 
 #: How `up` is told of one worker and of two.
 _FLAGS: Final = {
@@ -78,9 +88,6 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{_name(device)}, torch {torch.__version__}, {os.cpu_count()} processors", flush=True)
     print(f"home {scene.home}, settings {dict(scene.settings)}", flush=True)
     run = _Run(scene, " ".join(["python -m tests.bench.farm", *arguments]))
-    written = (scene.home / "models" / "xtts" / "model.pth").exists()
-    if scene.settings["engine"] == "xtts" and not written:
-        write_models(scene.home, device, rvc="converted" in options.only)
     run.all()
     print()
     print(table(scene.rows, _COLUMNS))
@@ -95,33 +102,50 @@ class _Run:
         self._scene = scene
         self._only = scene.options.only
         self._command = command
+        self._workers = 2 if scene.device == "cpu" or torch.cuda.device_count() > 1 else 1
         self.sections = Sections(scene.options.limit_s)
 
     def all(self) -> None:
         """Run them."""
         scene = self._scene
+        writer = self._write_models()
         if "engine" in self._only:
-            converts = "converted" in self._only
-            self._run("engine", lambda: farm_sections.engine_alone(scene, converts=converts))
+            self._section("engine", partial(farm_sections.engine_alone, scene, converted=False))
+        if writer is not None:
+            writer.wait()
         one, two = _FLAGS[scene.device]
-        self._with_farm(one, _ONE, 1, self._one)
-        if scene.device == "cpu" or torch.cuda.device_count() > 1:
-            self._with_farm(two, _TWO, 2, self._two)
-            if "scale" in self._only:
-                self._with_farm((*two, "--min=0", "--max=2"), {"scale"}, 0, self._scale, _SCALING)
+        flags = two if self._workers > 1 else one
+        if set(self._only) - {"engine", "rvc-engine", "scale", "rival"}:
+            self._with_farm(flags, self._workers, self._parts)
+        if "rvc-engine" in self._only:
+            work = partial(farm_sections.engine_alone, scene, converted=True)
+            self._section("rvc-engine", work)
+            scene.ratio("farm, converted", "engine alone, converted")
+        if "scale" in self._only and self._workers > 1:
+            self._with_farm((*two, "--min=0", "--max=2"), 0, self._scale, _SCALING)
         if "rival" in self._only:
-            self._run("rival", lambda: farm_sections.rival(scene))
+            self._section("rival", partial(farm_sections.rival, scene))
+        self._write()
+
+    def _write_models(self) -> subprocess.Popen[bytes] | None:
+        """Write XTTS' files here, and RVC's in a process that goes on."""
+        scene = self._scene
+        if scene.settings["engine"] != "xtts" or (scene.home / "models" / "xtts").exists():
+            return None
+        writer = None
+        if "converted" in self._only:
+            command = [sys.executable, "-m", write_xtts.__module__, str(scene.home), scene.device]
+            writer = subprocess.Popen(leashed(*command), cwd=CHECKOUT)
+        write_xtts(scene.home, scene.device)
+        return writer
 
     def _with_farm(
         self,
         flags: tuple[str, ...],
-        sections: frozenset[str] | set[str],
         workers: int,
         work: Callable[[FarmUp], None],
         more: dict[str, str] | None = None,
     ) -> None:
-        if not sections & set(self._only):
-            return
         settings = {**self._scene.settings, **(more or {})}
 
         def within() -> None:
@@ -130,46 +154,46 @@ class _Run:
                 settle(up.farm)
                 work(up)
 
-        self._run(f"a farm of {workers} workers, {' '.join(flags)}", within)
+        self.sections.run(f"a farm of {workers} workers, {' '.join(flags)}", within)
 
-    def _one(self, up: FarmUp) -> None:
+    def _parts(self, up: FarmUp) -> None:
         scene, options = self._scene, self._scene.options
+        if self._workers > 1:
+            numbers = range(10**5, 10**5 + 3 * options.jobs // 2)
+            both = partial(farm_sections.passage, scene, up, "two workers", numbers)
+            self._part("two", up, partial(farm_pair.pinned, scene, up))
+            self._part("two", up, both)
+            self._part("kill", up, partial(farm_pair.death, scene, up))
+            farm_pair.alone(up)
         numbers = range(options.jobs)
-        speech = partial(farm_sections.passage, scene, up, "farm", numbers)
-        self._part("farm", up, speech, ("farm", "engine alone"))
+        self._part("farm", up, partial(farm_sections.passage, scene, up, "farm", numbers))
+        scene.ratio("farm", "engine alone")
+        scene.ratio("two workers", "farm")
+        self._part("interactive", up, partial(farm_sections.interactive, scene, up))
+        self._part("book", up, partial(farm_sections.audiobook, scene, up))
         if "converted" in self._only:
             numbers = range(options.converted_jobs)
             converted = partial(farm_sections.passage, scene, up, "farm, converted", numbers)
-            work = partial(converted, convert=next(iter(up.targets()), None))
-            self._part("converted", up, work, ("farm, converted", "engine alone, converted"))
-        self._part("interactive", up, partial(farm_sections.interactive, scene, up))
-        self._part("book", up, partial(farm_sections.audiobook, scene, up))
+            target = next(iter(up.targets()), None)
+            self._part("converted", up, partial(converted, convert=target))
+        left_s = options.limit_s - self.sections.late_s
+        options.steady_s = min(options.steady_s, max(_SHORTEST_S, left_s))
         self._part("steady", up, partial(farm_sections.steady, scene, up))
-
-    def _two(self, up: FarmUp) -> None:
-        scene = self._scene
-        self._part("two", up, partial(farm_pair.pinned, scene, up))
-        numbers = range(2 * scene.options.jobs)
-        both = partial(farm_sections.passage, scene, up, "two workers", numbers)
-        self._part("two", up, both, ("two workers", "farm"))
-        self._part("kill", up, partial(farm_pair.death, scene, up))
 
     def _scale(self, up: FarmUp) -> None:
         self._part("scale", up, partial(farm_pair.by_need, self._scene, up, 2))
 
-    def _part(
-        self, name: str, up: FarmUp, work: Callable[[], Any], ratio: tuple[str, str] | None = None
-    ) -> None:
-        if name not in self._only:
-            return
-        self._run(name, work)
-        if ratio is not None:
-            self._scene.ratio(*ratio)
-            self._write()
-        settle(up.farm)
+    def _part(self, name: str, up: FarmUp, work: Callable[[], Any]) -> None:
+        if name in self._only:
+            self._section(name, work)
+            # What hangs may be what was measured, and the next part may fare better.
+            with suppress(TimeoutError):
+                settle(up.farm)
 
-    def _run(self, name: str, work: Callable[[], Any]) -> None:
-        self.sections.run(name, work)
+    def _section(self, name: str, work: Callable[[], Any]) -> None:
+        patience_s = _PATIENCE_S.get(name, 60 + self._scene.options.steady_s)
+        with _within(patience_s * self._scene.options.patience):
+            self.sections.run(name, work)
         self._write()
 
     def _write(self) -> None:
@@ -189,6 +213,22 @@ class _Run:
         file.write_text(json.dumps(known) + "\n")
 
 
+@contextmanager
+def _within(limit_s: float) -> Iterator[None]:
+    """Raise `TimeoutError` in whatever this thread does when the time is over."""
+
+    def end(*_: Any) -> None:
+        raise TimeoutError(f"a section took longer than {limit_s:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     small = "cpu" if not torch.cuda.is_available() else "cuda"
     parser = argparse.ArgumentParser(
@@ -202,11 +242,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--set", nargs="*", default=(), metavar="SETTING=VALUE", help="more settings of workers")
     add("--json", type=Path, metavar="PATH", help="write every row to this file")
     add("--slots", type=int, help="rows of the batch (384, or 8 on a processor)")
-    add("--jobs", type=int, help="jobs that saturate one worker (8,000, or 16)")
-    add("--converted-jobs", type=int, help="jobs that are converted too (3,000, or 4)")
+    add("--jobs", type=int, help="jobs that saturate one worker (4,000, or 16)")
+    add("--converted-jobs", type=int, help="jobs that are converted too (1,000, or 4)")
     add("--interactive", type=int, help="sentences among a book (4,000, or 8)")
     add("--interactive-rate", type=float, help="of these, how many a second (60, or 2)")
     add("--book-s", type=float, help="length of the audiobook (29,880, or 102)")
+    add("--patience", type=float, help="times the usual limit of each section (1, or 10)")
     add("--steady-s", type=float, help="length of the steady load (600, or 10)")
     add("--rival-s", type=float, help="how long coqui-tts is watched (40, or 5)")
     add("--expected-x", type=float, help="about how fast one worker is (1,500, or 4)")
@@ -220,11 +261,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 #: How much each measurement is, on a GPU and on a processor.
 _SIZES: Final = {
     "slots": (384, 8),
-    "jobs": (8000, 16),
-    "converted_jobs": (3000, 4),
+    "jobs": (4000, 16),
+    "converted_jobs": (1000, 4),
     "interactive": (4000, 8),
     "interactive_rate": (60.0, 2.0),
     "book_s": (29_880.0, 102.0),
+    "patience": (1.0, 10.0),
     "steady_s": (600.0, 10.0),
     "rival_s": (40.0, 5.0),
     "expected_x": (1500.0, 4.0),

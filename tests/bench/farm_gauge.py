@@ -82,11 +82,17 @@ class Gauge:
     def _processes(self, beats: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[int, _Process]]:
         pids = {
             "celery": [facts.get("pid") for facts in beats.values()],
+            # The thread that takes messages, which is one of Celery's process.
+            "loop": [facts.get("pid") for facts in beats.values()],
             "engine": [facts.get("engine_pid") for facts in beats.values()],
             "client": [os.getpid()],
         }
         return {
-            kind: {pid: found for pid in those if pid and (found := _Process.of(pid))}
+            kind: {
+                pid: found
+                for pid in those
+                if pid and (found := _Process.of(pid, alone=kind == "loop"))
+            }
             for kind, those in pids.items()
         }
 
@@ -106,9 +112,11 @@ class _Process:
         self.at_s, self.cpu_s, self.mib = at_s, cpu_s, mib
 
     @classmethod
-    def of(cls, pid: int) -> _Process | None:
+    def of(cls, pid: int, *, alone: bool = False) -> _Process | None:
+        """`alone` is its first thread and no other."""
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            stat = f"/proc/{pid}/task/{pid}/stat" if alone else f"/proc/{pid}/stat"
+            fields = Path(stat).read_text().rpartition(")")[2].split()
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         except OSError:
             return None

@@ -23,7 +23,7 @@ _ROWS: Final = 1000
 _READERS: Final = 4
 
 #: For what runs to end. [s]
-_SETTLE_S: Final = 60.0
+_SETTLE_S: Final = 20.0
 
 #: Of a WAV file's header.
 _HEADER_BYTES: Final = 44
@@ -90,6 +90,8 @@ def figures(farm: VoiceFarm, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _flaw(farm: VoiceFarm, row: JobRow) -> str:
+    if row.state is JobState.CANCELLED:
+        return ""
     if row.state is not JobState.DONE:
         return f"{row.id} is {row.state}: {row.reason} {row.detail}"
     audio = farm.volumes.locate(row.file).read_bytes()

@@ -19,7 +19,7 @@ from producer.embedded import EmbeddedBroker
 from .farm_engine import WARM_UP
 from .farm_figures import End, of_passage
 from .farm_gauge import Gauge
-from .farm_passage import figures, flaws_of, removed, rows_of, wait_for_all
+from .farm_passage import figures, flaws_of, removed, rows_of, settle, wait_for_all
 from .farm_texts import chapters, jobs
 from .farm_up import FarmUp, farm_environment, lines_of
 from .worker_process import WorkerProcess
@@ -33,6 +33,9 @@ SENTENCE_S: Final = (3.0, 9.0)
 #: Jobs that wait while the load is steady, in seconds of the farm's work, and jobs of a piece.
 _AHEAD_S: Final = 8.0
 _PIECE: Final = 500
+
+#: What a steady load is told by. [s]
+PART_S: Final = 10.0
 
 
 @dataclass
@@ -65,24 +68,19 @@ class Scene:
             print(f"   {what}: {ratio:.3f} of {to}", flush=True)
 
 
-def engine_alone(scene: Scene, *, converts: bool) -> float:
+def engine_alone(scene: Scene, *, converted: bool) -> float:
     """The same texts without a farm, in a process of its own."""
-    count, converted = scene.options.jobs, scene.options.converted_jobs if converts else 0
-    command = [sys.executable, "-m", "tests.bench.farm_engine"]
-    command += [f"--jobs={count}", f"--converted={converted}"]
-    speed = 0.0
-    environment = farm_environment(scene.home, scene.settings)
-    for found in lines_of(command, environment, LIMIT_S):
-        lengths_s = found.pop("lengths_s")
-        name = "engine alone"
-        if found.pop("load") == "converted":
-            name = "engine alone, converted"
-        else:
-            scene.lengths_s = {int(number): length for number, length in lengths_s.items()}
-        speed = speed or scene.add(name, found)
-        if name != "engine alone":
-            scene.add(name, found)
-    return speed
+    count = scene.options.converted_jobs if converted else scene.options.jobs
+    kind = "converted" if converted else "jobs"
+    command = [sys.executable, "-m", "tests.bench.farm_engine", f"--{kind}={count}"]
+    # Without RVC in its memory, unless it is asked to convert.
+    more = {} if converted else {"rvc": "false"}
+    environment = farm_environment(scene.home, {**scene.settings, **more})
+    (found,) = lines_of(command, environment, LIMIT_S)
+    lengths_s = found.pop("lengths_s")
+    if not converted:
+        scene.lengths_s = {int(number): length for number, length in lengths_s.items()}
+    return scene.add("engine alone, converted" if converted else "engine alone", found)
 
 
 def passage(scene: Scene, up: FarmUp, what: str, numbers: Sequence[int], **fields: Any) -> float:
@@ -119,9 +117,9 @@ def interactive(scene: Scene, up: FarmUp) -> float | bool:
             time.sleep(0.05)
         left = up.farm.counts()[JobState.QUEUED]
     found = figures(up.farm, sentences)
-    print(f"   as the last sentence came, {left} jobs of the book were left", flush=True)
+    print(f"   as the last sentence was done, {left} jobs of the book were left", flush=True)
     scene.add("sentences among a book", {**found, **gauge.figures(), "book_left": left})
-    wait_for_all(up.farm, LIMIT_S)
+    settle(up.farm)
     scene.add("the book beside the sentences", figures(up.farm, batch))
     return float(found["latency_s"].get("p95", 0.0))
 
@@ -218,11 +216,12 @@ def _ids(batch: Any) -> list[str]:
 
 
 def _minutes(ends: Sequence[End], looks: Sequence[Mapping[str, Any]]) -> Any:
-    """Yield the rate and the memory of each half minute."""
+    """Yield the rate and the memory of each part."""
     begun_s = min(end.at_s for end in ends)
-    for part in range(int((max(end.at_s for end in ends) - begun_s) // 30)):
-        inside = [end for end in ends if 30 * part <= end.at_s - begun_s < 30 * (part + 1)]
-        look = next((one for one in looks if one["at_s"] >= 30 * part), {})
+    parts = int((max(end.at_s for end in ends) - begun_s) // PART_S)
+    for from_s in (PART_S * part for part in range(parts)):
+        inside = [end for end in ends if from_s <= end.at_s - begun_s < from_s + PART_S]
+        look = next((one for one in looks if one["at_s"] >= from_s), {})
         memory = {name: value for name, value in look.items() if name.endswith(("_mib", "_gib"))}
-        rate = sum(end.audio_s for end in inside) / 30
-        yield {"from_s": 30 * part, "x": round(rate, 1), **memory}
+        rate = sum(end.audio_s for end in inside) / PART_S
+        yield {"from_s": from_s, "x": round(rate, 1), **memory}

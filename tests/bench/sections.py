@@ -21,9 +21,14 @@ class Sections:
         self._rows: list[tuple[str, float]] = []
         self.failed: list[str] = []
 
+    @property
+    def late_s(self) -> float:
+        """How long ago they were begun."""
+        return time.perf_counter() - self._start_s
+
     def run(self, title: str, work: Callable[[], bool | float | None]) -> None:
         """Run one section unless it is too late. False is a failure, a number is a speed."""
-        late_s = time.perf_counter() - self._start_s
+        late_s = self.late_s
         if late_s > self._limit_s:
             print(f"== {title}: left out after {late_s:.0f} s", flush=True)
             return
@@ -37,7 +42,7 @@ class Sections:
             self.failed.append(title)
         if isinstance(found, float):
             self._rows.append((title, found))
-        took_s = time.perf_counter() - self._start_s - late_s
+        took_s = self.late_s - late_s
         print(f"   {'FAILED' if found is False else 'ok'}, {took_s:.1f} s", flush=True)
         gc.collect()
         if torch.cuda.is_available():

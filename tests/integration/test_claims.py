@@ -90,6 +90,20 @@ def test_a_claim_is_released_behind_its_block_also_after_an_error(claims, worker
     assert client.exists(take_claim_key(KEY)) == 0
 
 
+def test_a_claim_may_be_released_with_the_acknowledgement_of_its_message(client, worker):
+    sent = []
+    claims = Claims(client, along=sent.append)
+    with claims.held(KEY, worker()("a"), on_wait=nothing, until=never):
+        assert not sent
+    held = client.exists(take_claim_key(KEY))
+    with client.pipeline() as pipe:
+        sent[0](pipe)
+        pipe.execute()
+
+    assert held == 1
+    assert client.exists(take_claim_key(KEY)) == 0
+
+
 def test_one_who_waits_says_so_once_and_goes_on_when_waiting_has_no_sense(claims, worker, client):
     said = []
     attempt = worker()
@@ -115,11 +129,13 @@ def test_a_claim_holds_while_its_message_is_renewed_and_no_longer(claims, worker
     assert claims.take(KEY, second)
 
 
-def test_the_claims_of_a_worker_go_with_its_leases_when_it_is_known_to_be_dead(claims, worker):
+def test_the_claims_of_a_worker_go_with_its_leases_when_it_is_known_to_be_dead(
+    claims, worker, client
+):
     first, second = worker("dead")("a"), worker("next")("b")
     claims.take(KEY, first)
 
-    release(claims._redis, "dead")
+    release(client, "dead")
 
     assert claims.take(KEY, second)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -81,9 +81,17 @@ class ChunkRequest:
         """The tempo, 1.0 being the voice's own."""
         return float(self.parameters.get("speed") or 1.0)
 
+    def encode(self) -> dict[str, Any]:
+        """Return plain JSON; `decode` reads it back. Copies nothing, as `asdict` would."""
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "conversion": asdict(self.conversion) if self.conversion else None,
+            "recording": asdict(self.recording) if self.recording else None,
+        }
+
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:
-        """Read what JSON has made of `dataclasses.asdict`."""
+        """Read what `encode` returned."""
         conversion, recording = fields.get("conversion"), fields.get("recording")
         return cls(
             **{

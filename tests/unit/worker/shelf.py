@@ -10,6 +10,7 @@ import numpy as np
 from producer.content_key import content_key
 from producer.job import OutputSpec
 from producer.volumes import Volumes
+from worker.durability import Move
 from worker.engine.request import Samples
 from worker.manifest import Facts
 from worker.store import STAGING, Entry, Store
@@ -46,6 +47,10 @@ class Disk:
         if not self.flushed:
             self.at_the_first()
         self.flushed.append((path, sorted(file.name for file in path.iterdir())))
+
+    def publish(self, path: Path, move: Move) -> None:
+        self.flush(path)
+        self.flush(move())
 
     def close(self) -> None:
         """Nothing waits."""

@@ -121,6 +121,45 @@ def test_one_alone_is_synced_at_once(disk: FakeDisk, commit: GroupCommit) -> Non
     assert [tick.paths for tick in disk.ticks] == [[Path("/a")], [Path("/b")]]
 
 
+def test_what_is_published_is_durable_before_it_is_moved_and_its_name_behind_that(
+    disk: FakeDisk, commit: GroupCommit
+) -> None:
+    moved: list[int] = []
+
+    def move() -> Path:
+        moved.append(next(disk.clock))
+        return Path("/target")
+
+    commit.publish(Path("/staged"), move)
+
+    staged, target = disk.ticks
+    assert (staged.paths, target.paths) == ([Path("/staged")], [Path("/target")])
+    assert staged.ended < moved[0] < target.started < target.ended
+
+
+def test_a_move_that_fails_is_told_to_who_wanted_it_and_to_nobody_else(
+    disk: FakeDisk, commit: GroupCommit
+) -> None:
+    def move() -> Path:
+        raise FileNotFoundError("no such volume")
+
+    with pytest.raises(FileNotFoundError, match="no such volume"):
+        commit.publish(Path("/staged"), move)
+    commit.flush(Path("/next"))
+
+    assert [tick.paths for tick in disk.ticks] == [[Path("/staged")], [Path("/next")]]
+
+
+def test_nothing_is_moved_that_could_not_be_made_durable() -> None:
+    disk = FakeDisk([True])
+    commit = GroupCommit(disk)
+
+    with pytest.raises(OSError, match="/staged"):
+        commit.publish(Path("/staged"), lambda: pytest.fail("it was moved"))
+
+    commit.close()
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     workers=st.integers(1, 24),

@@ -171,11 +171,10 @@ def test_rows_that_keep_their_slots_do_not_hold_up_the_audio_that_would_free_the
 
 def test_a_request_survives_the_way_to_another_process(recording):
     import json
-    from dataclasses import asdict
 
     request = ChunkRequest(
         "r", "", "", "", 0,
         conversion=ConversionRequest("robot", 2**62, {"pitch": "auto"}), recording=recording(),
     )  # fmt: skip
 
-    assert ChunkRequest.decode(json.loads(json.dumps(asdict(request)))) == request
+    assert ChunkRequest.decode(json.loads(json.dumps(request.encode()))) == request
