@@ -39,14 +39,14 @@ from .sections import Sections
 
 #: What may be asked for with `--only`, in the order in which it is done.
 SECTIONS: Final = (
-    *("engine", "two", "kill", "farm", "interactive", "book", "converted", "steady"),
-    *("rvc-engine", "scale", "rival"),
+    *("engine", "scale", "farm", "two", "kill", "interactive", "book", "converted", "steady"),
+    *("rvc-engine", "rival"),
 )
 
 #: How long a section may take on a GPU, so that one that hangs loses only itself. [s]
 _PATIENCE_S: Final = {
     **{"engine": 80, "two": 45, "kill": 75, "farm": 55, "interactive": 60, "book": 50},
-    **{"converted": 50, "rvc-engine": 80, "scale": 240, "rival": 120},
+    **{"converted": 50, "rvc-engine": 80, "scale": 90, "rival": 120},
 }
 
 _COLUMNS: Final = (
@@ -64,8 +64,11 @@ _FLAGS: Final = {
     "cuda": (("--gpus=0",), ("--gpus=0,1",)),
 }
 
-#: So that workers come and go within a minute.
-_SCALING: Final = {"scale_horizon_s": "5", "scale_age_s": "5", "scale_idle_s": "5"}
+#: A voice of those that are small.
+_SMALL_VOICES: Final = {"fake": "default", "xtts": "alice"}
+
+#: So that workers come and go within a minute, and none goes between two sections.
+_SCALING: Final = {"scale_horizon_s": "5", "scale_age_s": "5"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -85,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
         },
         options,
     )
+    if device == "cpu":
+        scene.voice = _SMALL_VOICES[scene.settings["engine"]]
     print(f"{_name(device)}, torch {torch.__version__}, {os.cpu_count()} processors", flush=True)
     print(f"home {scene.home}, settings {dict(scene.settings)}", flush=True)
     run = _Run(scene, " ".join(["python -m tests.bench.farm", *arguments]))
@@ -103,6 +108,7 @@ class _Run:
         self._only = scene.options.only
         self._command = command
         self._workers = 2 if scene.device == "cpu" or torch.cuda.device_count() > 1 else 1
+        self._scales = "scale" in self._only and self._workers > 1
         self.sections = Sections(scene.options.limit_s)
 
     def all(self) -> None:
@@ -115,14 +121,17 @@ class _Run:
             writer.wait()
         one, two = _FLAGS[scene.device]
         flags = two if self._workers > 1 else one
-        if set(self._only) - {"engine", "rvc-engine", "scale", "rival"}:
+        if self._scales:
+            # A slow machine is idle for longer while files are read again.
+            idle_s = "20" if scene.device == "cuda" else "60"
+            scaling = {**_SCALING, "scale_idle_s": idle_s}
+            self._with_farm((*two, "--min=0", "--max=2"), 0, self._parts, scaling)
+        elif set(self._only) - {"engine", "rvc-engine", "scale", "rival"}:
             self._with_farm(flags, self._workers, self._parts)
         if "rvc-engine" in self._only:
             work = partial(farm_sections.engine_alone, scene, converted=True)
             self._section("rvc-engine", work)
             scene.ratio("farm, converted", "engine alone, converted")
-        if "scale" in self._only and self._workers > 1:
-            self._with_farm((*two, "--min=0", "--max=2"), 0, self._scale, _SCALING)
         if "rival" in self._only:
             self._section("rival", partial(farm_sections.rival, scene))
         self._write()
@@ -158,17 +167,22 @@ class _Run:
 
     def _parts(self, up: FarmUp) -> None:
         scene, options = self._scene, self._scene.options
+        if self._scales:
+            self._part("scale", up, partial(farm_pair.growth, scene, up, self._workers))
         if self._workers > 1:
-            numbers = range(10**5, 10**5 + 3 * options.jobs // 2)
-            both = partial(farm_sections.passage, scene, up, "two workers", numbers)
             self._part("two", up, partial(farm_pair.pinned, scene, up))
-            self._part("two", up, both)
-            self._part("kill", up, partial(farm_pair.death, scene, up))
             farm_pair.alone(up)
         numbers = range(options.jobs)
         self._part("farm", up, partial(farm_sections.passage, scene, up, "farm", numbers))
         scene.ratio("farm", "engine alone")
-        scene.ratio("two workers", "farm")
+        if self._workers > 1:
+            farm_pair.together(up)
+            numbers = range(10**5, 10**5 + 3 * options.jobs // 2)
+            both = partial(farm_sections.passage, scene, up, "two workers", numbers)
+            self._part("two", up, both)
+            scene.ratio("two workers", "farm")
+            self._part("kill", up, partial(farm_pair.death, scene, up))
+            farm_pair.alone(up)
         self._part("interactive", up, partial(farm_sections.interactive, scene, up))
         self._part("book", up, partial(farm_sections.audiobook, scene, up))
         if "converted" in self._only:
@@ -179,9 +193,8 @@ class _Run:
         left_s = options.limit_s - self.sections.late_s
         options.steady_s = min(options.steady_s, max(_SHORTEST_S, left_s))
         self._part("steady", up, partial(farm_sections.steady, scene, up))
-
-    def _scale(self, up: FarmUp) -> None:
-        self._part("scale", up, partial(farm_pair.by_need, self._scene, up, 2))
+        if self._scales:
+            self._part("scale", up, partial(farm_pair.retreat, scene, up))
 
     def _part(self, name: str, up: FarmUp, work: Callable[[], Any]) -> None:
         if name in self._only:

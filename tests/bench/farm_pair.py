@@ -16,8 +16,13 @@ from .farm_sections import LIMIT_S, Scene
 from .farm_texts import jobs
 from .farm_up import FarmUp
 
-#: So long has one worker to do while the second one loads. [s]
-LOADS_S: Final = 120.0
+#: So long has one worker to do while the second one loads, and so long both may take. [s]
+LOADS_S: Final = 40.0
+GROWTH_S: Final = 80.0
+
+#: For a worker to hear of it, and for a killed one to be replaced. [s]
+_HEARD_S: Final = 1.0
+_REPLACED_S: Final = 30.0
 
 
 def pinned(scene: Scene, up: FarmUp) -> bool:
@@ -30,18 +35,28 @@ def pinned(scene: Scene, up: FarmUp) -> bool:
 
 def alone(up: FarmUp) -> bool:
     """Have all workers but one take nothing any more, so that it is as if there was one."""
-    nodes = sorted(up.ready())
+    first, *others = sorted(up.ready())
     for queue in QUEUE_OF.values():
-        for node in nodes[1:]:
+        for node in others:
             up.farm.broker.celery.control.cancel_consumer(queue, destination=[node])
-    time.sleep(1.0)
-    print(f"   {nodes[:1]} alone takes jobs, {nodes[1:]} take none", flush=True)
-    return bool(nodes)
+    time.sleep(_HEARD_S)
+    print(f"   {first} alone takes jobs, {others} take none", flush=True)
+    return True
+
+
+def together(up: FarmUp) -> bool:
+    """Have all workers take jobs again."""
+    for queue in QUEUE_OF.values():
+        up.farm.broker.celery.control.add_consumer(queue, destination=sorted(up.ready()))
+    time.sleep(_HEARD_S)
+    print(f"   {sorted(up.ready())} take jobs", flush=True)
+    return True
 
 
 def death(scene: Scene, up: FarmUp) -> float:
     """Kill a worker in the middle of a passage: what it held runs again, once."""
     farm, count = up.farm, 3 * scene.options.jobs // 2
+    together(up)
     handles = farm.submit_many(jobs(range(4 * 10**6, 4 * 10**6 + count), up.voices()))
     _until(lambda: farm.counts()[JobState.DONE] > count // 4, LIMIT_S)
     node, facts = next(iter(up.ready().items()))
@@ -56,30 +71,42 @@ def death(scene: Scene, up: FarmUp) -> float:
     scene.add("kill -9 of one of two", {**found, **told})
     good = bool(again) and not (twice or found["flaws"] or found["lost"])
     print(f"   {'nothing lost, nothing twice' if good else 'NOT GOOD'}", flush=True)
-    _until(lambda: len(up.ready()) > 1, LIMIT_S)
+    deadline_s = time.monotonic() + _REPLACED_S * scene.options.patience
+    while len(up.ready()) < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    print(f"   {sorted(up.ready())} are ready {time.time() - killed_s:.1f} s later", flush=True)
     return again_s
 
 
-def by_need(scene: Scene, up: FarmUp, most: int) -> bool:
-    """From no worker to `most` by the backlog, and back."""
+def growth(scene: Scene, up: FarmUp, most: int) -> bool:
+    """From no worker to `most` by the backlog; then what waits is cancelled."""
+    wanted = round(scene.options.expected_x / 6 * LOADS_S)
+    # Nobody has told yet which voices there are.
+    handles = up.farm.submit_many(jobs(range(5 * 10**6, 5 * 10**6 + wanted), [scene.voice]))
+    seen = _counted(up, most, scene.options.patience)
+    settle(up.farm)
+    scene.add("workers by backlog", {"seen": seen, "jobs": len(handles)})
+    return seen[-1][1] == most
+
+
+def retreat(scene: Scene, up: FarmUp) -> bool:
+    """Back to no worker, as nothing waits any more."""
+    seen = _counted(up, 0, scene.options.patience)
+    scene.add("workers without backlog", {"seen": seen})
+    return seen[-1][1] == 0
+
+
+def _counted(up: FarmUp, until: int, patience: float) -> list[tuple[float, int]]:
+    """Return how many workers were ready and when, until there are so many."""
     seen: list[tuple[float, int]] = []
     begun_s = time.monotonic()
-
-    def count() -> int:
+    while not seen or (seen[-1][1] != until and time.monotonic() - begun_s < GROWTH_S * patience):
         living = len(up.ready())
         if not seen or seen[-1][1] != living:
             seen.append((round(time.monotonic() - begun_s, 1), living))
             print(f"   after {seen[-1][0]} s: {living} workers", flush=True)
-        return living
-
-    count()
-    wanted = round(scene.options.expected_x / 6 * LOADS_S)
-    handles = up.farm.submit_many(jobs(range(5 * 10**6, 5 * 10**6 + wanted), up.voices()))
-    _until(lambda: count() >= most, LIMIT_S)
-    settle(up.farm)
-    _until(lambda: count() == 0, LIMIT_S)
-    scene.add("workers by backlog", {"seen": seen, "jobs": len(handles)})
-    return max(living for _, living in seen) == most
+        time.sleep(0.2)
+    return seen
 
 
 def _until(condition: Callable[[], Any], limit_s: float) -> None:

@@ -19,6 +19,7 @@ from producer.embedded import EmbeddedBroker
 from .farm_engine import WARM_UP
 from .farm_figures import End, of_passage
 from .farm_gauge import Gauge
+from .farm_models import SPEAKERS
 from .farm_passage import figures, flaws_of, removed, rows_of, settle, wait_for_all
 from .farm_texts import chapters, jobs
 from .farm_up import FarmUp, farm_environment, lines_of
@@ -46,6 +47,8 @@ class Scene:
     device: str
     settings: Mapping[str, str]
     options: Any
+    #: The name of a voice that speaks.
+    voice: str = SPEAKERS[0]
     #: One row a measurement, as it is printed and written.
     rows: list[dict[str, Any]] = field(default_factory=list)
     #: Seconds of audio of each take by its number, if the engine has spoken them.
