@@ -11,7 +11,8 @@ from worker.engine.rvc.clip import Clip
 from worker.engine.rvc.content import Content
 from worker.engine.rvc.converter import Converter
 from worker.engine.rvc.pitch import Pitch
-from worker.engine.rvc.synthesizer import Limits, Synthesizer, Utterance
+from worker.engine.rvc.synthesizer import Limits, Synthesizer
+from worker.engine.rvc.utterance import Utterance
 from worker.engine.rvc.voice import Voice
 
 from .rvc_networks import Random, Shapes, content_of, rmvpe_of, voice_of

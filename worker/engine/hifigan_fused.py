@@ -6,11 +6,11 @@ Signals are [rows, channels, 1, time], channels last; each sum is written to mem
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d
 
 from .hifigan_kernels import finish
 from .hifigan_slopes import SLOPE
@@ -27,9 +27,6 @@ class Convolution(Protocol):
     def bias(self) -> Tensor:
         """[out]."""
 
-
-#: Tensor cores compute multiples of so many channels in half precision.
-_TENSOR_CHANNELS: Final = 8
 
 #: For each dilation a dilated and a plain convolution.
 Block = Sequence[tuple[Convolution, Convolution]]
@@ -66,18 +63,6 @@ def convolved(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     """Convolve without the bias, to as many positions as there are."""
     padding = (weight.shape[-1] - 1) // 2 * dilation
     return conv2d(x, weight, padding=(0, padding), dilation=(1, dilation))
-
-
-def samples_of(x: Tensor, weight: Tensor) -> Tensor:
-    """Return samples [rows, time] of an activated signal, by the last convolution [1, in, 1, k].
-
-    It is computed with channels for tensor cores, of which all but one are zero. With its one
-    channel cuDNN takes 38 ms instead of less than one for some sizes of a batch (2,048 frames of
-    10 ms at 40 kHz, measured on one NVIDIA H200).
-    """
-    widened = pad(weight, (0, 0, 0, 0, 0, 0, 0, _TENSOR_CHANNELS - 1))
-    widened = widened.contiguous(memory_format=torch.channels_last)
-    return convolved(x, widened)[:, 0, 0].tanh()
 
 
 def _changed(x: Tensor, dilated: Convolution, straight: Convolution, dilation: int) -> Tensor:

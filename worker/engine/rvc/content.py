@@ -155,8 +155,11 @@ class Content:
         kernel = weight.shape[2]
         groups = weight.shape[0] // weight.shape[1]
         before = kernel // 2
-        padded = pad(x, (before, kernel - 1 - before))
-        return conv1d(padded, weight, self._weights.position_bias, groups=groups)
+        frames = x.shape[-1]
+        # Of few lengths: what a library prepares for each of them it keeps.
+        padded = pad(x, (before, kernel - 1 - before + -frames % _ALIGNED))
+        found = conv1d(padded, weight, self._weights.position_bias, groups=groups)
+        return found[..., :frames]
 
     def _layer(self, x: Tensor, layer: ContentLayer, mask: Tensor | None) -> Tensor:
         rows, frames, width = x.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d
 
 from .weights import Affine
 
@@ -16,10 +16,9 @@ def convolve(x: Tensor, by: Affine, dilation: int = 1) -> Tensor:
 
 
 def upsample(x: Tensor, by: Affine, rate: int) -> Tensor:
-    """Return [rows, time * rate, out]."""
-    padding = (by.weight.shape[-1] - rate) // 2
-    image = conv_transpose2d(_image(x), by.weight, by.bias, stride=(1, rate), padding=(0, padding))
-    return _signal(image)
+    """Return [rows, time * rate, out]; the weight is [rate out, in, 1, taps]."""
+    image = conv2d(_image(x), by.weight, padding=(0, by.weight.shape[-1] // 2))
+    return _signal(image).view(x.shape[0], x.shape[1] * rate, -1).add_(by.bias)
 
 
 def _image(x: Tensor) -> Tensor:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv_transpose2d
 
-from ..hifigan_fused import convolved, mean_of_blocks, samples_of
+from ..hifigan_fused import convolved, mean_of_blocks
 from ..hifigan_kernels import finish
 from ..hifigan_slopes import LAST_SLOPE, SLOPE
 from .generator import add_source
@@ -27,7 +26,7 @@ def generate_fused(
     ):
         plain, active = _upsampled(x, stage, rate, source, stride)
         x = mean_of_blocks(plain, active, stage.blocks, config.block_dilations, slope)
-    return samples_of(x, weights.last)
+    return convolved(x, weights.last).tanh_().flatten(1)
 
 
 def _upsampled(
@@ -35,8 +34,10 @@ def _upsampled(
 ) -> tuple[Tensor, Tensor]:
     """Return a stage's signal, the source in it, as it is and activated."""
     weight, bias = stage.upsampling.weight, stage.upsampling.bias
-    padding = (weight.shape[-1] - rate) // 2
-    x = _laid_out(conv_transpose2d(x, weight, stride=(1, rate), padding=(0, padding)))
+    # With the channels innermost, those of `rate` positions are the positions themselves.
+    rows, _, _, time = x.shape
+    spread = _laid_out(convolved(x, weight)).permute(0, 2, 3, 1)  # [rows, 1, time, rate out]
+    x = spread.reshape(rows, 1, time * rate, -1).permute(0, 3, 1, 2)
     drive = None
     if source is not None and stage.source is not None:
         if stride == 1:

@@ -11,7 +11,7 @@ from .clip import Conversion
 from .pitch_curve import coarse
 from .splitting import FRAME, Wave
 from .stretches import Stretch
-from .synthesizer import Utterance
+from .utterance import Utterance
 from .voice import Voice
 
 

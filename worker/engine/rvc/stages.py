@@ -95,7 +95,8 @@ class Stages:
             for (one, piece), wave, row in zip(batch, waves, self._pitch.heard(waves), strict=True):
                 heard.append((one, piece, frames_of(len(wave)), row))
             yield None
-            if len(heard) >= _RECURRING:
+            # A processor gains nothing by waiting, and would need the memory.
+            if len(heard) >= _RECURRING or batch[0][0].device.type == "cpu":
                 self._recur(heard, found)
         self._recur(heard, found)
         for one in by_network:

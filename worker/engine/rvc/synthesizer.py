@@ -18,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.nn.functional import linear
 
 from ..transfers import uploaded
 from .flow import run_flow
 from .generator import generator_for
 from .noise import LATENTS, SOURCE, Noise, counter_noise
 from .prior import latent_statistics
+from .row_counts import portions
 from .source import excitation, phases
+from .utterance import PaddedRows, Utterance, aligned
 from .voice_config import VoiceConfig
 from .weights import SynthesizerWeights
 from .windows import Span, Window, windows_of
@@ -35,36 +37,13 @@ _TEMPERATURE: Final = 0.66666
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
-    """What a voice is to say: one row of a batch.
-
-    Frames are 10 ms. `f0_hz` is 0 where there is no pitch; it and `coarse` are None for a voice
-    without pitch.
-    """
-
-    features: Tensor  # [frames, 256 or 768]
-    coarse: Tensor | None  # [frames] int64, 1 .. 255
-    f0_hz: Tensor | None  # [frames] float32
-    #: The frames whose samples are wanted: from, to.
-    keep: tuple[int, int]
-    speaker: int = 0
-    #: The noise is this seed's, from place `frame` on.
-    seed: int = 0
-
-    @property
-    def frames(self) -> int:
-        """How many frames there are."""
-        return self.features.shape[0]
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """How much is computed at once, and in which shapes: what bounds the memory."""
 
     #: Scores of attention, rows * frames * frames.
     scores: int = 1 << 28
     #: Frames of the decoder's windows, and how many it computes at once: a GPU is no faster with
-    #: more (measured on one NVIDIA H200).
+    #: more (measured on one NVIDIA H200). Of a voice of few positions it computes more.
     width: int = 512
     rows: int = 8
     #: On a processor the last window is no wider than a multiple of this.
@@ -124,7 +103,7 @@ class Synthesizer:
         firsts: dict[int, int] = {}
         computed = 0
         for batch in self._batches(utterances):
-            longest = utterances[batch[0]].frames
+            longest = aligned(utterances[batch[0]].frames)
             firsts |= {place: computed + row * longest for row, place in enumerate(batch)}
             computed += len(batch) * longest
             found.append(self._batch(config, weights, [utterances[place] for place in batch]))
@@ -138,7 +117,7 @@ class Synthesizer:
     def _batch(
         self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
     ) -> _Frames:
-        padded = _Rows.of(config, weights, utterances)
+        padded = PaddedRows.of(config, weights, utterances)
         _, *gates = _conditions(config, weights, padded.speakers)
         z = self._latents(config, weights, padded, gates)
         pitch = None
@@ -163,9 +142,17 @@ class Synthesizer:
             }
             for window in windows_of(spans, halo=halo, width=width, grain=grain):
                 alike[window.width].append(window)
-        for windows in alike.values():
-            for start in range(0, len(windows), self._limits.rows):
-                yield windows[start : start + self._limits.rows]
+        most = self._limits.rows
+        for width, windows in alike.items():
+            start, counts = 0, [most] * -(-len(windows) // most)
+            if device.type == "cuda":
+                counts = list(portions(len(windows), width * config.samples_per_frame, most))
+            for count in counts:
+                group = windows[start : start + count]
+                # What fills the rows of a batch up is computed for nothing.
+                missing = count - len(group) if device.type == "cuda" else 0
+                yield group + [Window(width, ())] * missing
+                start += count
 
     def _batches(self, utterances: Sequence[Utterance]) -> Iterator[list[int]]:
         """Yield the places of utterances that go through prior and flow together."""
@@ -184,7 +171,7 @@ class Synthesizer:
         self,
         config: VoiceConfig,
         weights: SynthesizerWeights,
-        padded: _Rows,
+        padded: PaddedRows,
         gates: Sequence[Tensor],
     ) -> Tensor:
         """Return what the decoder is to say, [rows, frames, inter]."""
@@ -207,8 +194,8 @@ class Synthesizer:
         """Return the samples of windows of one width, [rows, width * samples_per_frame]."""
         hop, device = config.samples_per_frame, frames.z.device
         places, seeds, numbers = uploaded(_laid_out(utterances, frames, windows), device)
-        first = [utterances[window.segments[0].utterance] for window in windows]
-        speakers = uploaded([one.speaker for one in first], device)
+        first = [one.segments[0].utterance if one.segments else 0 for one in windows]
+        speakers = uploaded([utterances[place].speaker for place in first], device)
         source = None
         if weights.decoder.source is not None and frames.pitch is not None:
             begins, steps, f0_hz = frames.pitch[places].unbind(-1)
@@ -244,50 +231,6 @@ def _conditions(
     added = linear(weights.speakers[speakers], by.weight, by.bias)
     parts: tuple[Tensor, ...] = added.split(_widths(config, weights), dim=1)
     return parts
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Utterances side by side, padded to the longest of them."""
-
-    features: Tensor  # [rows, frames, 256 or 768]
-    coarse: Tensor | None  # [rows, frames] int64
-    f0_hz: Tensor | None  # [rows, frames] float32
-    mask: Tensor  # [rows, frames]
-    speakers: Tensor  # [rows] int64
-    seeds: Tensor  # [rows] int64
-
-    @classmethod
-    def of(
-        cls, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
-    ) -> _Rows:
-        device, dtype = weights.speakers.device, weights.speakers.dtype
-        frames = uploaded([one.frames for one in utterances], device)
-        longest = max(one.frames for one in utterances)
-        mask = torch.arange(longest, device=device) < frames[:, None]
-        coarse = f0_hz = None
-        if config.has_pitch:
-            coarse = _stacked([one.coarse for one in utterances], longest)
-            f0_hz = _stacked([one.f0_hz for one in utterances], longest).float()
-        return cls(
-            features=_stacked([one.features for one in utterances], longest).to(dtype),
-            coarse=coarse,
-            f0_hz=f0_hz,
-            mask=mask.to(dtype),
-            speakers=uploaded([one.speaker for one in utterances], device),
-            seeds=uploaded([one.seed for one in utterances], device),
-        )
-
-
-def _stacked(rows: Sequence[Tensor | None], frames: int) -> Tensor:
-    """Return [rows, frames, ...], zeros behind the end of each row."""
-    padded = []
-    for row in rows:
-        if row is None:
-            raise ValueError("a voice with pitch wants the pitch of every utterance")
-        behind = (0, 0) * (row.dim() - 1) + (0, frames - row.shape[0])
-        padded.append(pad(row, behind))
-    return torch.stack(padded)
 
 
 def _widths(config: VoiceConfig, weights: SynthesizerWeights) -> list[int]:

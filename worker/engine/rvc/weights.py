@@ -21,10 +21,7 @@ from .voice_tensors import flow_names
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """A linear map, [out, in], or a convolution over time, [out, in, 1, kernel].
-
-    Transposed convolutions have [in, out, 1, kernel].
-    """
+    """A linear map, [out, in], or a convolution over time, [out, in, 1, kernel]."""
 
     weight: Tensor
     bias: Tensor  # [out]
@@ -70,6 +67,7 @@ class FlowStep:
 class Stage:
     """One upsampling, what the source adds to it, and the residual blocks whose mean follows."""
 
+    #: Its weight is that of a plain convolution, [rate out, in, 1, taps]: see `between`.
     upsampling: Affine
     #: From 2 * stride samples of the source, [2 * stride, channels]; from one in the last stage.
     source: Tensor | None
@@ -110,6 +108,7 @@ class _Preparation:
     def __init__(self, voice: VoiceWeights) -> None:
         self._config: VoiceConfig = voice.config
         self._tensors = voice.tensors
+        self._rates = voice.config.upsample_rates
 
     def weights(self) -> SynthesizerWeights:
         names = flow_names()
@@ -180,7 +179,10 @@ class _Preparation:
         )
 
     def _stage(self, index: int) -> Stage:
-        upsampling = self._convolution(f"dec.ups.{index}")
+        upsampling = Affine(
+            _laid_out(between(self._tensors[f"dec.ups.{index}.weight"], self._rates[index])),
+            self._tensors[f"dec.ups.{index}.bias"],
+        )
         source = None
         if self._config.has_pitch:
             weight = self._tensors[f"dec.noise_convs.{index}.weight"]
@@ -209,6 +211,25 @@ class _Preparation:
 
     def _norm(self, name: str) -> Affine:
         return Affine(self._tensors[f"{name}.gamma"], self._tensors[f"{name}.beta"])
+
+
+def between(weight: Tensor, rate: int) -> Tensor:
+    """Return a transposed convolution [in, out, kernel] as a plain one, [rate out, in, taps].
+
+    Its output channels are those of `rate` positions, one behind the other: with the channels
+    innermost that is the upsampled signal itself. cuDNN's transposed convolutions are bad for some
+    sizes of a batch.
+    """
+    into, out, kernel = weight.shape
+    padding = (kernel - rate) // 2
+    reach = max((rate - 1 + padding) // rate, (kernel - 1 - padding) // rate)
+    found = weight.new_zeros(rate, out, into, 2 * reach + 1)
+    for place in range(rate):
+        for step in range(-reach, reach + 1):
+            tap = place + padding - rate * step
+            if 0 <= tap < kernel:
+                found[place, :, :, reach + step] = weight[:, :, tap].T
+    return found.flatten(0, 1)
 
 
 def _laid_out(weight: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv_transpose2d, pad
 
-from ..hifigan_fused import mean_of_blocks, samples_of
+from ..hifigan_fused import convolved, mean_of_blocks
 from ..hifigan_kernels import finish
 from ..hifigan_slopes import LAST_SLOPE, SLOPE
 from .hifigan import Generator
@@ -34,7 +34,7 @@ class FusedGenerator(Generator):
         slopes = (*(SLOPE for _ in STRIDES[1:]), LAST_SLOPE)
         for stage, stride, shift, slope in zip(self._stages, STRIDES, others, slopes, strict=True):
             x = _stage(x, stage, stride, shift, slope)
-        return samples_of(x, self._last.weight)
+        return convolved(x, self._last.weight).tanh_().flatten(1)
 
     def _entry(self, frames: Tensor) -> Tensor:
         """Convolve [rows, D, 1, width] as one matrix product a row.

@@ -23,7 +23,8 @@ from tests.conftest import missing
 from tests.unit.worker.engine.rvc.tiny_voice import UPSAMPLING, write_voice
 from worker.engine.rvc.noise import LATENTS, SOURCE
 from worker.engine.rvc.parcel import parcel
-from worker.engine.rvc.synthesizer import Limits, Synthesizer, Utterance
+from worker.engine.rvc.synthesizer import Limits, Synthesizer
+from worker.engine.rvc.utterance import Utterance
 from worker.engine.rvc.voice_config import VoiceConfig
 from worker.engine.rvc.voice_file import read_voice
 from worker.engine.rvc.weights import SynthesizerWeights, prepare

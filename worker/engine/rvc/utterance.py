@@ -1,0 +1,91 @@
+"""What a voice is to say, alone and side by side with others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..transfers import uploaded
+from .voice_config import VoiceConfig
+from .weights import SynthesizerWeights
+
+#: Rows are a multiple of so many frames long: what a library prepares for each length it keeps.
+_ALIGNED: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a voice is to say: one row of a batch.
+
+    Frames are 10 ms. `f0_hz` is 0 where there is no pitch; it and `coarse` are None for a voice
+    without pitch.
+    """
+
+    features: Tensor  # [frames, 256 or 768]
+    coarse: Tensor | None  # [frames] int64, 1 .. 255
+    f0_hz: Tensor | None  # [frames] float32
+    #: The frames whose samples are wanted: from, to.
+    keep: tuple[int, int]
+    speaker: int = 0
+    #: The noise is this seed's, from place `frame` on.
+    seed: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return self.features.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedRows:
+    """Utterances side by side, padded to `aligned` of the longest."""
+
+    features: Tensor  # [rows, frames, 256 or 768]
+    coarse: Tensor | None  # [rows, frames] int64
+    f0_hz: Tensor | None  # [rows, frames] float32
+    mask: Tensor  # [rows, frames]
+    speakers: Tensor  # [rows] int64
+    seeds: Tensor  # [rows] int64
+
+    @classmethod
+    def of(
+        cls, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
+    ) -> PaddedRows:
+        """Pad them. Raises `ValueError` if a voice with pitch is to say something without."""
+        device, dtype = weights.speakers.device, weights.speakers.dtype
+        frames = uploaded([one.frames for one in utterances], device)
+        longest = aligned(max(one.frames for one in utterances))
+        mask = torch.arange(longest, device=device) < frames[:, None]
+        coarse = f0_hz = None
+        if config.has_pitch:
+            coarse = _stacked([one.coarse for one in utterances], longest)
+            f0_hz = _stacked([one.f0_hz for one in utterances], longest).float()
+        return cls(
+            features=_stacked([one.features for one in utterances], longest).to(dtype),
+            coarse=coarse,
+            f0_hz=f0_hz,
+            mask=mask.to(dtype),
+            speakers=uploaded([one.speaker for one in utterances], device),
+            seeds=uploaded([one.seed for one in utterances], device),
+        )
+
+
+def aligned(frames: int) -> int:
+    """Return how long rows are of which the longest has so many frames."""
+    return -(-frames // _ALIGNED) * _ALIGNED
+
+
+def _stacked(rows: Sequence[Tensor | None], frames: int) -> Tensor:
+    """Return [rows, frames, ...], zeros behind the end of each row."""
+    padded = []
+    for row in rows:
+        if row is None:
+            raise ValueError("a voice with pitch wants the pitch of every utterance")
+        behind = (0, 0) * (row.dim() - 1) + (0, frames - row.shape[0])
+        padded.append(pad(row, behind))
+    return torch.stack(padded)
