@@ -1,4 +1,4 @@
-"""Fixtures of the tests with real processes: `client`, `start_up`."""
+"""Fixtures of the tests with real processes: `client`, `command`, `start_up`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from producer import VoiceFarm
+from producer.cli import run_voicefarm
 from producer.embedded import find_server
 from producer.errors import EmbeddedBrokerFailed
 from tests.conftest import eventually, missing
@@ -19,6 +21,20 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
     """The farm's server, asked directly."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
+
+
+@pytest.fixture
+def command(
+    redis_url: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line; returns its exit code, what it said as data, and what beside it."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = run_voicefarm(words, lambda broker, _: VoiceFarm(redis_url, home=home))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture

@@ -8,35 +8,15 @@ import json
 import time
 
 import pytest
-import redis
 
-from producer import AsyncVoiceFarm, BatchNotFound, JobState, VoiceFarm, WaitTimeout
+from producer import AsyncVoiceFarm, BatchNotFound, JobState, WaitTimeout
 from producer.batch.ledger import BatchLedger
 from producer.batch.schedule import Schedule
-from producer.cli import run_voicefarm
 from producer.queues import RATES_KEY
 
 pytestmark = pytest.mark.service
 
 LINES = [{"custom_id": f"line {n}", "text": f"This is line number {n}."} for n in range(1, 101)]
-
-
-@pytest.fixture
-def command(redis_url, home, capsys):
-    """Run a command line; returns its exit code, what it said as data, and what beside it."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_voicefarm(words, lambda broker, _: VoiceFarm(redis_url, home=home))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from producer import JobFailed, JobState, VoiceFarm
-from producer.cli import run_voicefarm
+from producer import JobFailed, JobState
 
 pytestmark = pytest.mark.service
 
@@ -28,18 +27,6 @@ It stopped.
 
 #: What cues may be off by.
 TOLERANCE_S = 0.020
-
-
-@pytest.fixture
-def command(redis_url, home, capsys):
-    """Run a command line; returns its exit code, and what it said as data and beside it."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_voicefarm(words, lambda broker, _: VoiceFarm(redis_url, home=home))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-import redis
 
 from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
 from worker.claims import Claimant, Claims
@@ -16,12 +15,6 @@ from worker.lease import Leases, release
 pytestmark = pytest.mark.service
 
 KEY = "a" * 64
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import redis
 
 from producer import (
     AsyncVoiceFarm,
@@ -29,12 +28,6 @@ from producer.queues import CATALOGUE_KEY, job_key
 from producer.voices import Offer, Voice
 
 pytestmark = pytest.mark.service
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

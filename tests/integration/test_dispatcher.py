@@ -37,12 +37,6 @@ LINE = "thirty characters are two secs"
 
 
 @pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
-
-
-@pytest.fixture
 def dispatcher(client, farm) -> Dispatcher:
     return dispatcher_of(client, farm, "one")
 

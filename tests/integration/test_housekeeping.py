@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import redis
 
 from producer import JobState
 from producer.batch.account import job_id_of
@@ -27,12 +26,6 @@ from worker.housekeeper import Housekeeper
 pytestmark = pytest.mark.service
 
 DAY_S = 86400.0
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

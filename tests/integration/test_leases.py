@@ -8,7 +8,6 @@ import signal
 import time
 
 import pytest
-import redis
 
 from producer import JobState
 from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
@@ -19,12 +18,6 @@ from worker.lease import Leases, release
 pytestmark = pytest.mark.service
 
 QUEUE = "speech.batch"
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

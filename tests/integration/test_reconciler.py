@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-import redis
 
 from producer import JobState
 from producer.job import assemble_job, new_job_id, speech_job
@@ -23,12 +22,6 @@ from worker.reconciler import Reconciler
 pytestmark = pytest.mark.service
 
 QUEUE = "speech.batch"
-
-
-@pytest.fixture
-def client(redis_url) -> redis.Redis:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from producer import VoiceFarm
-from producer.cli import run_voicefarm
 from producer.queues import job_key
 from tests.conftest import eventually
 
@@ -25,18 +23,6 @@ def batch(farm, start_worker):
     batch = farm.batch(["One.", "Two.", "Three.", "A BAD one."])
     batch.wait(timeout_s=60)
     return batch
-
-
-@pytest.fixture
-def command(redis_url, home, capsys):
-    """Run a command line; returns its exit code, what it said as data, and what beside it."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_voicefarm(words, lambda broker, _: VoiceFarm(redis_url, home=home))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def file_of(batch, number: int) -> Path:

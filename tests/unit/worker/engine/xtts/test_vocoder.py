@@ -165,10 +165,12 @@ def test_one_halo_is_all_that_a_sample_can_see(checkpoint):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_windows_are_as_good_as_the_whole(checkpoint, speaker, layout):
+@pytest.mark.parametrize("fit", [False, True])
+def test_windows_are_as_good_as_the_whole(checkpoint, speaker, layout, fit):
     utterance = Utterance(latents_of(1, 150), speaker)
+    windows = Vocoder(checkpoint.vocoder, layout=layout, widths=[40, 64], fit=fit)
 
-    (windowed,) = Vocoder(checkpoint.vocoder, layout=layout, widths=[64]).vocode([utterance])
+    (windowed,) = windows.vocode([utterance])
     (whole,) = Vocoder(checkpoint.vocoder, layout=layout, widths=[5000]).vocode([utterance])
 
     assert off_by(windowed, whole) < 1e-6
