@@ -23,7 +23,7 @@ from .engine.registry import EngineSpec
 from .engine.request import Sound
 from .engine.scheduler import reserve_of
 from .host import Host
-from .roster import Roster
+from .roster import Roster, lead_of
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +185,8 @@ class Watch:
         self._load_deaths = 0
         if self._lifecycle.offer is None:
             reserve = reserve_of(offer.slots, self._terms.spec.interactive_share)
-            self.roster = Roster(offer.slots, reserve, self._terms.max_deaths)
+            lead = lead_of(offer.slots)
+            self.roster = Roster(offer.slots, reserve, self._terms.max_deaths, lead)
         self._lifecycle.open(offer)
 
     def _hear(self, message: Message, piece: bytes) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engine.request import ChunkRequest
-from worker.roster import Roster
+from worker.roster import Roster, lead_of
 
 
 def chunk(name: str, *, interactive: bool = False) -> ChunkRequest:
@@ -159,3 +159,18 @@ def test_every_chunk_ends_and_only_killers_are_given_up(slots, count, killers, s
     assert sorted(map(int, finished + given_up)) == list(range(count))
     assert killers & set(range(count)) == set(map(int, given_up))
     assert roster.room(interactive=True) == slots
+
+
+def test_chunks_of_a_lead_are_let_in_and_wait_there():
+    roster = Roster(slots=2, interactive_reserve=0, max_deaths=3, lead=1)
+
+    for name in "abc":
+        roster.add(chunk(name))
+
+    assert roster.room(interactive=False) == 0
+    assert names(roster.due()) == ["a", "b", "c"]
+    assert (roster.active, roster.waiting) == (2, 1)
+
+
+def test_an_engine_of_few_slots_hoards_nothing():
+    assert [lead_of(slots) for slots in (1, 8, 31, 32, 384)] == [0, 0, 0, 8, 96]
