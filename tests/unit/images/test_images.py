@@ -76,6 +76,12 @@ def test_torch_comes_before_the_libraries_and_those_before_the_code():
     assert sorted(steps, key=text.index) == steps
 
 
+def test_the_small_image_has_no_torch_and_converts_nothing():
+    assert "torch" not in locked("cpu")
+    # Else its worker would load RVC, whose directory every image has, and end.
+    assert "\nENV VOICEFARM_RVC=false\n" in (DOCKER / "Dockerfile-cpu").read_text()
+
+
 def test_the_image_does_not_say_which_gpus_are_seen():
     assert "NVIDIA_VISIBLE_DEVICES" not in (DOCKER / "Dockerfile-gpu").read_text()
 
