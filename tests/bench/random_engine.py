@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,15 +13,10 @@ from tests.unit.worker.engine.rvc.tiny_voice import config_of, tensors_of
 from worker.engine.model import ModelOffer
 from worker.engine.request import ChunkRequest
 from worker.engine.rvc.content import Content
-from worker.engine.rvc.converter import Converter
-from worker.engine.rvc.engine_converter import _LONG_S, _PORTIONS, RvcConverter, _Parts
+from worker.engine.rvc.engine_converter import RvcConverter
 from worker.engine.rvc.pitch import Pitch
-from worker.engine.rvc.room import room_for_voices
 from worker.engine.rvc.shelf_file import ShelfCard, ShelvedVoice
-from worker.engine.rvc.synthesizer import Synthesizer
-from worker.engine.rvc.targets import Targets
 from worker.engine.rvc.voice_file import VoiceWeights
-from worker.engine.rvc.voices import VoiceShelf
 from worker.engine.triton_support import has_triton
 from worker.engine.xtts import model as xtts
 from worker.engine.xtts.decoder import Decoder
@@ -134,14 +128,5 @@ class RandomRvc(RvcConverter):
         dtype, device = place.vocoder_dtype, place.device
         content = Content(content_of(Random(device, dtype, 1), self._shapes))
         pitch = Pitch(rmvpe_of(Random(device, dtype, 2), self._shapes))
-        batch_s = _LONG_S[device.type]
         library: Any = RandomLibrary(self._shapes)
-        room_bytes = room_for_voices(device)
-        shelf = VoiceShelf(
-            library, device, dtype, device_bytes=room_bytes,
-            host_bytes=room_bytes if place.is_cuda else 0,
-        )  # fmt: skip
-        converter = Converter(content, pitch, Synthesizer(), batch_s=batch_s)
-        self.portions = _PORTIONS[device.type]
-        self._parts = _Parts(content, pitch, converter, shelf, Targets(library), device, "random")
-        gc.collect()
+        self._parts = self._placed(place, content, pitch, library, "random")

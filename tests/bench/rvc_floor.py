@@ -77,15 +77,17 @@ def rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
     )
 
 
-def seconds(work: Callable[[], object], device: torch.device, times: int = 5) -> float:
-    """Return how long some work takes, in the middle of a few times, after two for nothing."""
+def seconds(
+    work: Callable[[], object], device: torch.device, times: int = 5, for_nothing: int = 2
+) -> float:
+    """Return how long some work takes, in the middle of a few times, after some for nothing."""
     took_s = []
-    for number in range(2 + times):
+    for number in range(for_nothing + times):
         wait(device)
         started_s = time.perf_counter()
         work()
         wait(device)
-        if number >= 2:
+        if number >= for_nothing:
             took_s.append(time.perf_counter() - started_s)
     return statistics.median(took_s)
 

@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--batches", type=int, nargs="+", default=None)
     parser.add_argument("--seconds", type=float, nargs="+", default=None)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--quick", action="store_true", help="speed without stages and floor")
     parser.add_argument("--limit", type=float, default=500, help="s after which none is begun")
     given = parser.parse_args()
     device = torch.device(given.device)
@@ -53,7 +54,9 @@ def main() -> int:
         "proof": lambda: rvc_proofs.batch_is_alone(device, shapes),
         "half": lambda: rvc_proofs.half_is_near(device, shapes),
         "peer": lambda: rvc_peer.beside(device, dtype, shapes, lengths_s),
-        "speed": lambda: rvc_speeds.stages(device, dtype, shapes, given.voices, batches, lengths_s),
+        "speed": lambda: rvc_speeds.stages(
+            device, dtype, shapes, given.voices, batches, lengths_s, quick=given.quick
+        ),
         "shapes": lambda: rvc_speeds.decoder_shapes(device, dtype, shapes, tiny=given.tiny),
         "kernels": lambda: rvc_profile.kernels(
             device, dtype, shapes, given.voices, batches[-1], lengths_s

@@ -73,6 +73,12 @@ class ByteLru(Generic[Key, Value]):
                 self.evictions += 1
         return True
 
+    def clear(self) -> None:
+        """Let everything go that nobody holds."""
+        for key in [key for key, entry in self._entries.items() if not entry.holders]:
+            self._drop(key)
+            self.evictions += 1
+
     def put(self, key: Key, value: Value, size_bytes: int, *, holders: int = 0) -> None:
         """Keep a new value as the last one to go. `room_for` comes first."""
         self._entries[key] = _Entry(value, size_bytes, holders)

@@ -39,8 +39,8 @@ INPUT_PEAK: Final = 0.95
 LEAST_HZ: Final = 2000
 MOST_HZ: Final = 384000
 
-#: Samples that get their loudness at once: some 800 MB while it is computed.
-_LEAVING: Final = 1 << 24
+#: Samples that get their loudness at once: some 400 MB while it is computed.
+_LEAVING: Final = 1 << 23
 
 NOT_FINITE: Final = "the audio holds numbers that are not finite"
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import torch
 
 from ..converter import LongSource, Portions, Source
@@ -28,8 +27,9 @@ from ..model import ConversionOffer, Outcome
 from ..request import ConversionRequest, Sound
 from ..transfers import received
 from ..xtts.placement import DeviceName, Placement, Precision
+from .asked import clip_of, conversion_of
 from .audio_file import AudioFile
-from .clip import Clip, Conversion
+from .clip import Clip
 from .content import Content
 from .content_file import read_content
 from .converter import Converter
@@ -37,10 +37,10 @@ from .library import RvcLibrary
 from .long_conversion import LongClip, LongConversion
 from .pitch import Pitch
 from .rmvpe_file import read_rmvpe
-from .room import room_for_voices
+from .room import Rooms
 from .shared_files import PITCH_FILE, VOICES, content_file, hash_of, missing_files
 from .splitting import RATE_HZ
-from .synthesizer import Synthesizer
+from .synthesizer import Limits, Synthesizer
 from .targets import Targets, check_fit
 from .voice import Voice
 from .voices import VoiceShelf
@@ -50,13 +50,13 @@ logger = logging.getLogger(__name__)
 #: Decides the sound beside the files; changes when the same files sound otherwise.
 REVISION: Final = "rvc-1"
 
-#: What a step of the engine converts: a processor takes long for each second.
-_PORTIONS: Final = {"cuda": Portions(30.0, 320.0), "cpu": Portions(1.0, 15.0)}
+#: What a step of the engine converts: a processor takes long for each second, and a GPU as much as
+#: its memory lets it.
+_CPU_PORTIONS: Final = Portions(1.0, 15.0)
+_AWAITED_S: Final = 30.0
 
-#: What a step computes at once of a long recording. [s]
-_LONG_S: Final = {"cuda": 160, "cpu": 15}
-
-_PARAMETERS: Final = frozenset(field.name for field in fields(Conversion))
+#: Of attention's scores, where memory is tight; see `Limits`.
+_TIGHT_SCORES: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,13 @@ class RvcConverter:
         self._voices_bytes = None if voices_mb is None else voices_mb << 20
         self._parts: _Parts | None = None
         self._obstacle = "RVC is not loaded yet"
-        self.portions = _PORTIONS["cpu"]
+        # Memory that nobody else may take while the engine loads.
+        self._kept_free: torch.Tensor | None = None
+        self.portions = _CPU_PORTIONS
 
     def load(self) -> None:
         """Read the shared networks. Raises `EngineError` for a device that is not there."""
         place = Placement.choose(self._device, self._precision)
-        self.portions = _PORTIONS[place.device.type]
         if missing := missing_files(self._directory):
             self._obstacle = f"{self._directory} has no {' and no '.join(missing)}"
         else:
@@ -116,6 +117,7 @@ class RvcConverter:
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Run the shared networks once, on a second of silence."""
+        self._kept_free = None
         if self._parts is not None:
             silence = torch.zeros(RATE_HZ, device=self._parts.device)
             with _out_of_memory():
@@ -152,6 +154,17 @@ class RvcConverter:
         """Return what becomes of each, or raise `EngineOutOfMemory`."""
         if self._parts is None:
             raise NoConversion(self._obstacle)
+        try:
+            return self._converted(self._parts, sources)
+        except EngineOutOfMemory:
+            if len(sources) > 1:
+                raise
+        # Alone: the memory of voices that nobody uses now is given up for it.
+        self._parts.shelf.give_way()
+        torch.cuda.empty_cache()
+        return self._converted(self._parts, sources)
+
+    def _converted(self, parts: _Parts, sources: Sequence[Source]) -> Sequence[Outcome]:
         outcomes: dict[str, Outcome] = {}
         clips: dict[str, Clip] = {}
         with ExitStack() as held, _out_of_memory():
@@ -162,8 +175,8 @@ class RvcConverter:
                 if isinstance(voice, Exception):
                     outcomes[source.id] = voice
                 else:
-                    clips[source.id] = _clip(source, voice)
-            found = self._parts.converter.convert(list(clips.values())) if clips else []
+                    clips[source.id] = clip_of(source, voice)
+            found = parts.converter.convert(list(clips.values())) if clips else []
             samples = iter(received([one for one in found if isinstance(one, torch.Tensor)]))
             for (name, clip), result in zip(clips.items(), found, strict=True):
                 outcomes[name] = (
@@ -186,7 +199,7 @@ class RvcConverter:
         clip = LongClip(
             AudioFile(source.file),
             voice,
-            _conversion_of(source.wanted),
+            conversion_of(source.wanted),
             speaker=int(source.wanted.parameters.get("speaker", 0)),
             seed=source.wanted.seed,
         )
@@ -208,7 +221,7 @@ class RvcConverter:
         """Let go of the tensors, and give a GPU its memory back."""
         if self._parts is not None:
             self._parts.shelf.close()
-        self._parts = None
+        self._parts = self._kept_free = None
         gc.collect()
         torch.cuda.empty_cache()
 
@@ -219,19 +232,29 @@ class RvcConverter:
         dtype = place.vocoder_dtype
         content = Content(read_content(content_path, place.device, dtype))
         pitch = Pitch(read_rmvpe(pitch_path, place.device, dtype))
-        batch_s = _LONG_S[place.device.type]
-        converter = Converter(content, pitch, Synthesizer(), batch_s=batch_s)
-        size_bytes = self._voices_bytes or room_for_voices(place.device)
-        library = RvcLibrary(self._directory / VOICES)
+        precision = str(dtype).removeprefix("torch.")
+        revision = "+".join((REVISION, hash_of(content_path), hash_of(pitch_path), precision))
+        return self._placed(place, content, pitch, RvcLibrary(self._directory / VOICES), revision)
+
+    def _placed(
+        self, place: Placement, content: Content, pitch: Pitch, library: RvcLibrary, revision: str
+    ) -> _Parts:
+        """Share out the memory beside the networks."""
+        rooms = Rooms.on(place.device, self._voices_bytes)
+        limits, batch_s = Limits(), int(_CPU_PORTIONS.whole_s)
+        if place.is_cuda:
+            self.portions = Portions(min(_AWAITED_S, rooms.together_s), rooms.together_s)
+            self._kept_free = rooms.kept_free(place.device)
+            batch_s = int(rooms.together_s / 2)
+            limits = Limits(scores=_TIGHT_SCORES) if rooms.is_tight else limits
         shelf = VoiceShelf(
             library,
             place.device,
-            dtype,
-            device_bytes=size_bytes,
-            host_bytes=size_bytes if place.is_cuda else 0,
+            place.vocoder_dtype,
+            device_bytes=rooms.voices_bytes,
+            host_bytes=rooms.voices_bytes if place.is_cuda else 0,
         )
-        precision = str(dtype).removeprefix("torch.")
-        revision = "+".join((REVISION, hash_of(content_path), hash_of(pitch_path), precision))
+        converter = Converter(content, pitch, Synthesizer(limits=limits), batch_s=batch_s)
         return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)
 
     def _voices(
@@ -260,22 +283,6 @@ class RvcConverter:
         """A voice that was fetched early is on the shelf now; whoever converts holds it again."""
         if self._parts is not None and fetched.exception() is None:
             self._parts.shelf.release(fetched.result())
-
-
-def _conversion_of(request: ConversionRequest) -> Conversion:
-    parameters: Mapping[str, Any] = request.parameters
-    return Conversion(**{name: parameters[name] for name in parameters.keys() & _PARAMETERS})
-
-
-def _clip(source: Source, voice: Voice) -> Clip:
-    return Clip(
-        torch.from_numpy(np.array(source.samples, np.float32)),
-        source.rate_hz,
-        voice,
-        _conversion_of(source.wanted),
-        speaker=int(source.wanted.parameters.get("speaker", 0)),
-        seed=source.wanted.seed,
-    )
 
 
 @contextmanager

@@ -1,22 +1,65 @@
-"""How much memory loaded voices may take, where nobody has said it."""
+"""How the memory that is left on a device is shared out: voices, work, and what others may have."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Final
 
 import torch
 
-#: Share of the free memory, and its bounds.
+#: Shares of the free memory. Another model beside RVC gets what is left.
 VOICES_SHARE: Final = 0.2
+WORK_SHARE: Final = 0.2
+
+#: Bounds of what voices may take.
 LEAST_BYTES: Final = 256 << 20
 MOST_BYTES: Final = 16_000 << 20
 
+#: What the work takes at most for each second that is converted together, and besides: the largest
+#: tensors at a time, added up, in half precision. Networks of the published sizes.
+_SECOND_BYTES: Final = 8 << 20
+_BASE_BYTES: Final = 1 << 30
 
-def room_for_voices(device: torch.device) -> int:
-    """Return the bytes that voices may take of what is free on a device now."""
+#: Seconds that are converted together at least and at most.
+_LEAST_S: Final = 15.0
+_MOST_S: Final = 320.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What RVC may take on a device, beside its networks."""
+
+    voices_bytes: int
+    work_bytes: int
+
+    @classmethod
+    def on(cls, device: torch.device, voices_bytes: int | None = None) -> Rooms:
+        """Share out what is free now; `voices_bytes` is somebody's own choice."""
+        free_bytes = _free_bytes(device)
+        room = min(max(int(free_bytes * VOICES_SHARE), LEAST_BYTES), MOST_BYTES)
+        most = _BASE_BYTES + int(_MOST_S * _SECOND_BYTES)
+        return cls(voices_bytes or room, min(int(free_bytes * WORK_SHARE), most))
+
+    @property
+    def together_s(self) -> float:
+        """Seconds that may be converted together."""
+        seconds = (self.work_bytes - _BASE_BYTES) / _SECOND_BYTES
+        return min(max(seconds, _LEAST_S), _MOST_S)
+
+    @property
+    def is_tight(self) -> bool:
+        """True if less is converted together than would be fast."""
+        return self.together_s < _MOST_S
+
+    def kept_free(self, device: torch.device) -> torch.Tensor:
+        """Return memory that is taken for as long as somebody else looks how much is free."""
+        size = self.voices_bytes + self.work_bytes if device.type == "cuda" else 0
+        return torch.empty(size, dtype=torch.uint8, device=device)
+
+
+def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)
-    else:
-        free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(max(int(free_bytes * VOICES_SHARE), LEAST_BYTES), MOST_BYTES)
+        return free_bytes
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

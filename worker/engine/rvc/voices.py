@@ -199,6 +199,11 @@ class VoiceShelf:
                 failures=self._failures,
             )
 
+    def give_way(self) -> None:
+        """Let go of all voices on the device that nobody uses."""
+        with self._lock:
+            self._ready.clear()
+
     def close(self) -> None:
         """Load nothing more. What was asked for by then is still given."""
         with self._lock:

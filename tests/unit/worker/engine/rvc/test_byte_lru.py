@@ -67,3 +67,14 @@ def test_a_value_beyond_the_budget_stands_alone():
 
     lru.put("b", "b", 9)
     assert list(lru) == ["b"]
+
+
+def test_all_that_nobody_holds_can_go():
+    lru: ByteLru[str, int] = ByteLru(10)
+    lru.put("held", 1, 4, holders=1)
+    lru.put("free", 2, 4)
+
+    lru.clear()
+
+    assert list(lru) == ["held"]
+    assert (lru.size_bytes, lru.evictions) == (4, 1)
