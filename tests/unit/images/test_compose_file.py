@@ -164,12 +164,22 @@ def test_a_worker_has_the_volumes_of_the_farm_a_limit_and_a_gpu(service):
     assert ("count" in device) != ("device_ids" in device)
 
 
+def test_what_two_templates_both_say_is_said_anew():
+    # Readers of YAML do not agree which of them counts.
+    templates = read(GPU_FILE)
+    merged = set(re.findall(r"<<: \[([^\]]*)\]", GPU_FILE.read_text()))
+
+    assert merged == {"*confined, *small"}
+    assert not templates["x-confined"].keys() & templates["x-small"].keys()
+
+
 def test_the_assembler_takes_books_alone_and_no_gpu():
     facts = SERVICES["assembler"]
     command = facts["command"]
 
     assert command[command.index("-Q") + 1] == ASSEMBLY_QUEUE
-    assert facts["build"]["dockerfile"] == "docker/Dockerfile-cpu"
+    assert facts["image"] == SERVICES["flower"]["image"]
+    assert facts["build"] == SERVICES["flower"]["build"]
     assert "reservations" not in facts["deploy"]["resources"]
     assert {mounts("assembler")[name] for name in VOLUMES} == {f"/data/{name}" for name in VOLUMES}
 
