@@ -6,14 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.job import EngineJob
 
 from .engine.errors import ChunkTooLong, TakeCancelled
+from .engine.long_work import fact_of
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .level import Level
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 #: computed while the next waits in line.
 AHEAD_BATCHES: Final = 2
 
+#: How often a job tells how far its long recording is.
+TELLING_S: Final = 5.0
+
 
 def render(
     station: Station,
@@ -48,7 +53,8 @@ def render(
     ):
         source = _source(station, attempt, script, guarded=offer.guarded and plan.is_spoken)
         ahead = AHEAD_BATCHES * offer.slots
-        rendition = Rendition(source, script.chunks, script.count, ahead)
+        tell = partial(_tell, station, attempt)
+        rendition = Rendition(source, script.chunks, script.count, ahead, tell)
         settle()
         attempt.when_cancelled(rendition.cancel)
         for judged in rendition.takes():
@@ -72,6 +78,13 @@ def render(
                 conversion=None if plan.target is None else {**plan.target.facts()},
             )
         )
+
+
+def _tell(station: Station, attempt: Attempt, request: ChunkRequest) -> None:
+    """Note how much of a long recording is converted; it is the only chunk of its job."""
+    converted_s = station.engine.snapshot().get(fact_of(request.id))
+    if converted_s:
+        attempt.progress(1, 0, float(converted_s))
 
 
 def _source(station: Station, attempt: Attempt, script: Script, *, guarded: bool) -> TakeSource:
@@ -143,9 +156,17 @@ class Rendition:
     """
 
     def __init__(
-        self, source: TakeSource, chunks: Iterable[ChunkRequest], count: int, ahead: int
+        self,
+        source: TakeSource,
+        chunks: Iterable[ChunkRequest],
+        count: int,
+        ahead: int,
+        tell: Callable[[ChunkRequest], None] | None = None,
     ) -> None:
-        """`chunks` are `count`, taken when there is room for one more of the `ahead`."""
+        """`chunks` are `count`, taken when there is room for one more of the `ahead`.
+
+        `tell` is called now and then with a long recording that is waited for.
+        """
         self._source = source
         #: How many there are; one more whenever one turns out to be too long for the model.
         self.chunks = count
@@ -154,6 +175,7 @@ class Rendition:
         self._ahead: deque[tuple[ChunkRequest, Future[Judged]]] = deque()
         self._lock = threading.Lock()
         self._cancelled = False
+        self._tell = tell
         self._ask()
 
     def takes(self) -> Iterator[Judged]:
@@ -162,6 +184,7 @@ class Rendition:
             while self._ahead:
                 request, verdict = self._ahead[0]
                 self._source.settle(request)
+                self._await(request, verdict)
                 if isinstance(verdict.exception(), ChunkTooLong) and self._cut(request):
                     continue
                 judged = verdict.result()
@@ -174,6 +197,12 @@ class Rendition:
             # After a failure the rest is of no use to anybody.
             self._withdraw()
             self._source.close()
+
+    def _await(self, request: ChunkRequest, verdict: Future[Judged]) -> None:
+        is_long = request.recording is not None and request.recording.is_long
+        while self._tell is not None and is_long and not verdict.done():
+            if verdict in wait([verdict], TELLING_S).not_done:
+                self._tell(request)
 
     def cancel(self) -> None:
         """Take every chunk out of the engine; `takes` ends with `TakeCancelled`."""

@@ -97,7 +97,8 @@ class Conversion:
         """Return plain JSON, without waiting."""
         facts = {} if self._converter is None else self._converter.facts()
         waiting = len(self._line) + len(self._long or ())
-        return {"converting": waiting, "converted": self._converted, **facts}
+        far = {} if self._long is None else self._long.facts()
+        return {"converting": waiting, "converted": self._converted, **far, **facts}
 
     def expect(self, requests: Iterable[ChunkRequest]) -> None:
         """Note requests that have begun; recordings wait for their turn from now on."""

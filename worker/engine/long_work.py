@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import numpy as np
 from .converter import LongSource, VoiceConverter
 from .device_fault import is_device_fault
 from .errors import ChunkFailed, EngineError, EngineOutOfMemory
+from .lifecycle import Facts
 from .model import Outcome
 from .request import ConversionRequest, Recording, Sound
 
@@ -29,15 +30,20 @@ TAKE: Final = "take.f32"
 @dataclass(slots=True, eq=False)
 class _Work:
     source: LongSource
+    #: How long the recording is.
+    duration_s: float
     bits: Generator[float, None, int] | None = None
+    share: float = 0.0
 
 
 class LongWork:
-    """Called from the engine's thread alone, but for `len`."""
+    """Called from the engine's thread alone, but for `len` and `facts`."""
 
     def __init__(self, converter: VoiceConverter) -> None:
         self._converter = converter
         self._line: deque[_Work] = deque()
+        # Replaced, never changed: other threads may be reading it.
+        self._converted_s: Mapping[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._line)
@@ -45,11 +51,15 @@ class LongWork:
     def __contains__(self, chunk_id: object) -> bool:
         return any(one.source.id == chunk_id for one in self._line)
 
+    def facts(self) -> Facts:
+        """Return how many seconds of each are converted, under the name that `fact_of` gives it."""
+        return self._converted_s
+
     def add(self, chunk_id: str, recording: Recording, wanted: ConversionRequest) -> None:
         """Put a recording at the end."""
         scratch = Path(recording.scratch)
         source = LongSource(chunk_id, Path(recording.path), wanted, scratch, scratch / TAKE)
-        self._line.append(_Work(source))
+        self._line.append(_Work(source, recording.samples / recording.rate_hz))
 
     def drop(self, chunk_id: str) -> None:
         """Forget a recording and what was made of it; one that is not here is no error."""
@@ -65,11 +75,15 @@ class LongWork:
             return {}
         work = self._line.popleft()
         outcome = self._bit(work)
-        if outcome is not None:
-            return {work.source.id: outcome}
-        # Behind those that are under way, before those that wait.
-        self._line.insert(AT_ONCE - 1, work)
-        return {}
+        if outcome is None:
+            # Behind those that are under way, before those that wait.
+            self._line.insert(AT_ONCE - 1, work)
+        self._converted_s = {
+            fact_of(one.source.id): round(one.share * one.duration_s, 1)
+            for one in self._line
+            if one.share
+        }
+        return {} if outcome is None else {work.source.id: outcome}
 
     def _bit(self, work: _Work) -> Outcome | None:
         """Return what has become of it, None while there is more to do."""
@@ -77,7 +91,7 @@ class LongWork:
         try:
             if work.bits is None:
                 work.bits = self._converter.convert_long(source)
-            next(work.bits)
+            work.share = next(work.bits)
         except StopIteration as end:
             return _mapped(source.target, end.value)
         except EngineError as error:
@@ -92,6 +106,11 @@ class LongWork:
             logger.exception("the conversion of a long recording failed")
             return ChunkFailed(f"{type(error).__name__}: {error}")
         return None
+
+
+def fact_of(chunk_id: str) -> str:
+    """Return the name of the fact how many seconds of a long recording are converted."""
+    return f"converted_s of {chunk_id}"
 
 
 def _mapped(file: Path, rate_hz: int) -> Outcome:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from worker.engine.engine import Engine
 from worker.engine.errors import ChunkFailed, ChunkTooLong, TakeCancelled
 from worker.engine.fake import FakeModel, FakeOptions, tones
-from worker.engine.request import ChunkRequest, Take
+from worker.engine.request import ChunkRequest, Recording, Take
 from worker.guard import Guard
 from worker.rendition import Rendition
 from worker.take_source import OwnTakes
@@ -148,3 +148,21 @@ def test_nothing_is_cut_after_a_cancel():
     with pytest.raises(TakeCancelled):
         next(rendition.takes())
     assert set(engine.futures) == {"0"}
+
+
+def test_a_long_recording_that_is_waited_for_is_told_of(monkeypatch):
+    monkeypatch.setattr("worker.rendition.TELLING_S", 0.001)
+    engine, told = HandEngine(), []
+    recording = Recording("a.wav", 16000, 16000 * 3600, "scratch")
+    request = replace(next(iter(chunks(1))), recording=recording)
+
+    def tell(one: ChunkRequest) -> None:
+        told.append(one.id)
+        if len(told) == 3:
+            engine.finish("0")
+
+    source = OwnTakes(Guard(engine, guarded=False))
+    takes = list(Rendition(source, [request], 1, ahead=2, tell=tell).takes())
+
+    assert len(takes) == 1
+    assert told == ["0"] * 3

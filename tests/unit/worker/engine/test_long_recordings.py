@@ -21,7 +21,8 @@ from worker.engine.errors import (
     UnfitAudio,
 )
 from worker.engine.fake_converter import FakeConverter, ringing
-from worker.engine.request import LONG_S
+from worker.engine.long_work import LongWork, fact_of
+from worker.engine.request import LONG_S, ConversionRequest
 
 
 def test_a_long_recording_is_converted_bit_by_bit_into_a_file(converting_engines, recording):
@@ -105,3 +106,22 @@ def test_a_long_recording_can_be_cancelled_between_two_bits(converting_engines, 
     assert engine.submit(spoken("next")).result(PATIENCE_S)
     assert closed == [True]
     assert list(Path(request.recording.scratch).iterdir()) == []
+
+
+def test_it_is_told_how_much_of_a_long_recording_is_converted(recording):
+    class Halfway(FakeConverter):
+        def convert_long(self, source):
+            yield 0.0
+            yield 0.5
+            source.target.write_bytes(b"\0" * 400)
+            return 100
+
+    work = LongWork(Halfway())
+    work.add("long", recording(LONG_S + 20), ConversionRequest("robot", 1))
+
+    seen = []
+    while not work.turn():
+        seen.append(work.facts())
+
+    assert seen == [{}, {fact_of("long"): (LONG_S + 20) / 2}]
+    assert work.facts() == {}
