@@ -15,7 +15,7 @@ from .exit_codes import ExitCode
 from .options import any_id, any_ids, farm_command, is_batch, job_ids
 from .output import Output
 from .records import facts_of, failure_of, lines_of
-from .waiting import Wait, wait_options
+from .waiting import Wait, somebody_listens, wait_options
 
 if TYPE_CHECKING:
     from ..batch.handle import Batch
@@ -34,7 +34,7 @@ def status(farm: VoiceFarm, output: Output, *, job_id: str | None) -> None:
         tell_batch(farm.batch_of(job_id), output)
         return
     row = farm.job(job_id).row()
-    listening = row.state.is_final or bool(farm.workers())
+    listening = row.state.is_final or somebody_listens(farm)
     output.data(facts_of(row, farm.volumes), "\n".join(lines_of(row, listening)))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..errors import WaitTimeout
+from ..errors import BrokerRefused, WaitTimeout
 from .exit_codes import ExitCode
 from .options import Command
 from .output import Bar, Output
@@ -26,6 +26,14 @@ _REFRESH_MANY_S: Final = 5.0
 
 #: After this long without an end it is worth the second it takes to ask who listens.
 _DOUBT_S: Final = 3.0
+
+
+def somebody_listens(farm: VoiceFarm) -> bool:
+    """Return whether a worker answers; True too if this user may not ask, as a producer."""
+    try:
+        return bool(farm.workers())
+    except BrokerRefused:
+        return True
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Wait:
                 self._tell_if_nobody_listens()
 
     def _tell_if_nobody_listens(self) -> None:
-        if not self.farm.workers():
+        if not somebody_listens(self.farm):
             self.output.note(
                 "no worker is listening; the work waits until one is started (`voicefarm up`)"
             )

@@ -14,7 +14,7 @@ import pytest
 from producer.cli import run_voicefarm
 from producer.content_key import content_key
 from producer.decisions import Decision
-from producer.errors import BrokerUnavailable, JobNotFound, NoWorker
+from producer.errors import BrokerRefused, BrokerUnavailable, JobNotFound, NoWorker
 from producer.job import AnyJob, SpeechJob, convert_job, new_job_id, speech_job
 from producer.ledger import JobRow
 from producer.overview import Overview
@@ -75,6 +75,8 @@ class FakeFarm:
     broker_doubts: list[str] = field(default_factory=list)
     interrupted: bool = False
     unreachable: bool = False
+    #: Nobody may ask the workers, as a producer of a broker with users may not.
+    asking_refused: bool = False
 
     def __enter__(self) -> FakeFarm:
         return self
@@ -144,6 +146,8 @@ class FakeFarm:
 
     def workers(self, timeout_s: float = 1.0) -> Mapping[str, dict[str, Any]]:
         self._connect()
+        if self.asking_refused:
+            raise BrokerRefused("redis://producer:***@redis/0", "no permissions")
         return self.workers_there
 
     def overview(self) -> Overview:

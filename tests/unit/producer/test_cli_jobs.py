@@ -132,6 +132,19 @@ def test_a_wait_says_once_that_nobody_listens(stage, monkeypatch):
     assert stage.err.count("no worker is listening") == 1
 
 
+def test_a_producer_who_may_not_ask_the_workers_waits_on(stage, monkeypatch):
+    stage.farm.ending, stage.farm.asking_refused = None, True
+    job_id = stage.submit()
+    monkeypatch.setattr("producer.cli.waiting._DOUBT_S", -1.0)
+
+    code = stage.run("wait", "--timeout", "0.01", job_id)
+
+    assert code == 124
+    assert "refuses" not in stage.err
+    assert stage.run("status", job_id) == 0
+    assert "listening" not in stage.out
+
+
 def test_quiet_keeps_the_errors_alone(stage, monkeypatch):
     stage.farm.ending = None
     job_id = stage.submit()
