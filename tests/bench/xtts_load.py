@@ -42,10 +42,23 @@ def write(directory: Path) -> None:
 
 
 def load_ours(directory: Path) -> Loading:
-    """Load as a worker does."""
+    """Load the checkpoint as a worker does."""
     from worker.engine.xtts.checkpoint import load
 
     return measured(lambda: load(directory))
+
+
+def load_model(directory: Path) -> Loading:
+    """Load and warm up all that speaks, on the processor: with tokenizer, cache and vocoder."""
+    from worker.engine.xtts.model import XttsModel
+
+    model = XttsModel(directory, device="cpu")
+
+    def work() -> None:
+        model.load()
+        model.warm_up()
+
+    return measured(work)
 
 
 def load_coqui(directory: Path) -> Loading:
@@ -81,7 +94,7 @@ def main() -> None:
     options.add_argument("--rival", action="store_true", help="let coqui-tts load it too")
     options.add_argument("--directory", type=Path, help="where there is room for the files")
     given = options.parse_args()
-    loaders = {"voicefarm": load_ours}
+    loaders = {"checkpoint": load_ours, "warm model": load_model}
     if given.rival:
         loaders["coqui-tts"] = load_coqui
     with tempfile.TemporaryDirectory(dir=given.directory) as name:

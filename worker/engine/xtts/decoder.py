@@ -20,6 +20,7 @@ from torch.nn.functional import linear
 from ..triton_support import has_triton
 from . import transformer
 from .attention import Attend, attend_live, attend_within
+from .cache import slot_cache
 from .graphs import Graphs
 from .prefill import Prefill, placed
 from .prompt import Prompt
@@ -79,21 +80,15 @@ class Decoder:
         With `triton` or `graphs` false a GPU does without. A `noise` that looks at the host
         needs `graphs` false.
         """
-        device = weights.device
         self._weights = weights
         self._slots = slots
         self._noise = noise
         self._rows = Rows.idle(weights, slots)
         # One slot more, for the padding of prefills.
-        self._cache = torch.zeros(
-            *(len(weights.layers), 2, slots + 1),
-            *(weights.heads, weights.positions, weights.head_dim),
-            dtype=weights.dtype,
-            device=device,
-        )
+        self._cache = slot_cache(weights, slots + 1)
         self._choose_kernels(triton=triton, invariant=invariant)
         self._buckets = (slots,) if invariant else (*(b for b in _BUCKETS if b < slots), slots)
-        recorder = Graphs(device, enabled=graphs)
+        recorder = Graphs(weights.device, enabled=graphs)
         self._steps = {
             (bucket, window): recorder.record(self._step_of(bucket, window))
             for bucket in reversed(self._buckets)
