@@ -28,6 +28,10 @@ SENTINEL_ANSWER_S: Final = 1.0
 
 _WANTED: Final = "sentinel://[USER:PASSWORD@]HOST[:PORT][;HOST[:PORT]...]/MASTER[/DATABASE]"
 
+#: redis-py 8 refuses the 101st connection where it once had no limit. There are never more than
+#: threads that ask something at the same time, and none of these is to be refused.
+UNLIMITED: Final[dict[str, Any]] = {"max_connections": 2**31}
+
 
 @dataclass(frozen=True)
 class Address:
@@ -55,13 +59,13 @@ class Address:
 
     def client(self, **options: Any) -> redis.Redis:
         """Return a client of redis."""
-        return redis.Redis.from_url(self.url, **options)
+        return redis.Redis.from_url(self.url, **(UNLIMITED | options))
 
     def asyncio_client(self, **options: Any) -> redis.asyncio.Redis:
         """Return the same for asyncio."""
         import redis.asyncio
 
-        return redis.asyncio.Redis.from_url(self.url, **options)
+        return redis.asyncio.Redis.from_url(self.url, **(UNLIMITED | options))
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class SentinelAddress(Address):
 
     def _login(self, options: Mapping[str, Any]) -> dict[str, Any]:
         login = {"db": self.db, "username": self.username, "password": self.password}
-        return login | dict(options)
+        return UNLIMITED | login | dict(options)
 
     def _of_sentinels(self) -> dict[str, Any]:
         """Return the options of connections to Sentinels, of which none is tried twice."""

@@ -6,9 +6,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
+import redis
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_logger
 
@@ -195,6 +196,12 @@ class Attempt:
                 raise Ignore(f"job {self.job_id} was cancelled") from None
             case EngineClosed() | TakeCancelled() | ClaimLost():
                 self._change(JobState.QUEUED)
+                raise Reject(str(error), requeue=True) from None
+            case redis.ConnectionError() | redis.TimeoutError():
+                # The broker's trouble is no fault of the job: it runs again.
+                logger.warning("job=%s goes back: %s", self.job_id, error)
+                with suppress(redis.RedisError):
+                    self._change(JobState.QUEUED)
                 raise Reject(str(error), requeue=True) from None
             case JobNotFound():
                 logger.error("job=%s has no row in the ledger; its message is dropped", self.job_id)

@@ -26,10 +26,9 @@ from worker.engine.xtts.weights import CONDITIONING
 from .rvc_networks import TINY_SHAPES, TRUE_SHAPES, Random, Shapes, index_of, rmvpe_of
 from .xtts_published import EMBEDDING, drawn_model, write_description
 
-#: The bias of the stop id. With it takes have about 6 s in the mean: in a search with other texts
-#: 3.555 gave 6.1 s, and 8.5 s over 8,000 of ours; half a unit more makes them a quarter shorter
-#: (one NVIDIA H200, weights drawn there).
-STOP_BIAS: Final = 4.15
+#: The bias of the stop id. 3.555 gave takes of 8.5 s in the mean (8,000 on an H200), 4.15 such of
+#: 1.7 s (3,000 on an H100); this one, between them, was not tried yet, and is to give about 6 s.
+STOP_BIAS: Final = 3.68
 
 #: Names of the voices that speak, and of those that are converted into.
 SPEAKERS: Final = ("anna", "bert")

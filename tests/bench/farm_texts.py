@@ -18,9 +18,10 @@ CHUNK_CHARS: Final = 131
 
 def sentence(number: int, chars: int = SENTENCE_CHARS) -> str:
     """Return the sentence of this number: words of random letters, `chars` long."""
-    draw = random.Random(number)
-    words = ("".join(draw.choices(_LETTERS, k=draw.randint(2, 8))) for _ in range(chars))
-    begin = " ".join(words)[: chars - 1]
+    draw, text = random.Random(number), ""
+    while len(text) < chars - 1:
+        text += "".join(draw.choices(_LETTERS, k=draw.randint(2, 8))) + " "
+    begin = text[: chars - 1]
     return (begin[:-1] + "e" if begin.endswith(" ") else begin) + "."
 
 

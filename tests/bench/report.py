@@ -57,7 +57,7 @@ _COLUMNS: Final[tuple[tuple[str, str, Figure], ...]] = (
 )
 
 TARGETS: Final = (
-    Target("farm, store off", "time per job, x stock", _times_stock_per_job, 2.0),
+    Target("farm, store off", "time per job, x stock", _times_stock_per_job, 1.5),
     Target("farm, store off", "start p50, ms", _p50_ms, 15.0),
     Target("farm, store on", "start p50, ms", _p50_ms, 15.0),
     Target("farm, store off", "time to enqueue, x stock", _times_stock_to_enqueue, 2.0),

@@ -62,7 +62,7 @@ def test_a_target_is_missed_by_the_median_alone(measurements):
         return [line for met, line in Report(found, "stock").targets() if not met]
 
     assert missed(once) == []
-    assert missed(twice) == ["farm, store off: time per job, x stock: 2.10 (at most 2)"]
+    assert missed(twice) == ["farm, store off: time per job, x stock: 2.10 (at most 1.5)"]
 
 
 def test_the_record_is_plain_json_with_every_measurement(measurements):

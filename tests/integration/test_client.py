@@ -66,6 +66,17 @@ def test_a_submitted_job_has_a_row_and_one_message_on_the_queue_of_its_class(far
     assert client.llen("speech.batch") == 0
 
 
+def test_hundreds_of_threads_may_ask_at_the_same_time(farm):
+    pool = farm.broker.redis.connection_pool
+
+    # More than redis-py's own limit; a worker has as many threads as its engine has slots.
+    connections = [pool.get_connection() for _ in range(150)]
+
+    for connection in connections:
+        pool.release(connection)
+    assert len(set(connections)) == 150
+
+
 def test_what_dashboards_show_of_a_message_is_short(farm, client):
     farm.submit("A very long text indeed. " * 100)
 

@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+import redis
 from celery.exceptions import Ignore, Reject
 
 from producer.errors import InvalidJob, JobFailed, JobNotFound, UnsupportedSchema
@@ -60,6 +61,32 @@ def attempt_at(ledger: MemoryLedger, solitude: Solitude | None = None) -> Attemp
         leases=SimpleNamespace(when_lost=lambda tag, action: None, holder="w@test/1"),
     )
     return Attempt(station, "j" * 32, "tag")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.ConnectionError("Connection refused"),
+        redis.TimeoutError("no answer"),
+        redis.exceptions.MaxConnectionsError("Too many connections"),
+    ],
+)
+def test_the_trouble_of_a_broker_fails_no_job(attempt, ledger, error):
+    with pytest.raises(Reject) as raised, attempt:
+        raise error
+
+    assert raised.value.requeue
+    assert [state for state, _ in ledger.changes] == [JobState.QUEUED]
+
+
+def test_a_job_goes_back_also_when_that_cannot_be_written_down(attempt, ledger):
+    def fail() -> None:
+        raise redis.ConnectionError("still away")
+
+    ledger.on_change = fail
+
+    with pytest.raises(Reject), attempt:
+        raise redis.ConnectionError("away")
 
 
 @pytest.mark.parametrize(
