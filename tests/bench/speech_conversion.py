@@ -3,6 +3,7 @@
     python -m tests.bench.speech_conversion                     # all that the GPU has
     python -m tests.bench.speech_conversion --limit-gb 12       # as on a card of 12 GB
     python -m tests.bench.speech_conversion --tiny              # that it runs, without a GPU
+    python -m tests.bench.speech_conversion --profile           # and where the time goes
 
 True shapes, random weights: the speed is true, the sound is noise. Chunks of 2 to 20 s keep all
 slots busy, each converted by `rmvpe` and an index rate of 0.75 into one of eight voices with an
@@ -27,8 +28,12 @@ import torch
 from worker.engine.engine import Engine
 from worker.engine.request import ChunkRequest, ConversionRequest, Take
 
+from .conversion_profile import ConversionProfile
 from .random_engine import VOICES, RandomRvc, RandomXtts
 from .rvc_networks import TINY_SHAPES, TRUE_SHAPES
+
+#: Codes that a second of speech has.
+_CODES_PER_S = 21.5
 
 #: Codes of the shortest and of the longest chunk: 2 and 20 s.
 _CODES = (43, 430)
@@ -109,6 +114,8 @@ def main() -> int:
     parser.add_argument("--vectors", type=int, default=None)
     parser.add_argument("--settle", type=float, default=None, help="s before the measurement")
     parser.add_argument("--time", type=float, default=None, help="s of the measurement")
+    parser.add_argument("--profile", action="store_true", help="watch it behind the measurement")
+    parser.add_argument("--seconds", type=float, default=None, help="of every chunk")
     given = parser.parse_args()
     is_gpu = torch.cuda.is_available()
     if given.limit_gb is not None and is_gpu:
@@ -116,6 +123,7 @@ def main() -> int:
     shapes = TINY_SHAPES if given.tiny else TRUE_SHAPES
     shapes = replace(shapes, vectors=given.vectors or shapes.vectors)
     slots = given.slots or (2 if given.tiny else None)
+    profile = ConversionProfile() if given.profile else None
     engine = Engine(
         RandomXtts(2 if given.tiny else 30, slots), RandomRvc(shapes), interactive_share=0
     )
@@ -128,7 +136,10 @@ def main() -> int:
     print(
         f"   ready after {time.perf_counter() - started_s:.0f} s, {offer.slots} slots", flush=True
     )
-    load = Load(engine, _TINY_CODES if given.tiny else _CODES, offer.slots + min(offer.slots, 64))
+    codes = _TINY_CODES if given.tiny else _CODES
+    if given.seconds is not None:
+        codes = (round(given.seconds * _CODES_PER_S),) * 2
+    load = Load(engine, codes, offer.slots + min(offer.slots, 64))
     settling_s, timed_s = given.settle, given.time
     if settling_s is None:
         settling_s = 0.0 if given.tiny else 8.0
@@ -136,6 +147,8 @@ def main() -> int:
         timed_s = 0.0 if given.tiny else 10.0
     speed = load.run(settling_s, timed_s, 2 if given.tiny else 20)
     print(f"   text -> XTTS -> RVC: {speed:.0f} x real time", flush=True)
+    if profile is not None:
+        profile.watch(0.5 if given.tiny else 4.0)
     left = load.end()
     print(f"   {load.takes} chunks ended well, {left} did not end", flush=True)
     for words, count in load.failures.items():
