@@ -210,9 +210,8 @@ class VoiceFarm:
         return job
 
     def _check_target(self, wanted: RvcSettings) -> None:
-        moved = wanted.pitch != 0
-        if not self._known_voices().converts(wanted.voice, moved=moved):
-            self.voices().check_target(wanted.voice, moved=moved)
+        if not self._known_voices().converts(wanted):
+            self.voices().check_target(wanted)
 
     def _known_voices(self) -> Catalogue:
         read_s, known = self._catalogue

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from .errors import InvalidJob
+
+if TYPE_CHECKING:
+    from .job import RvcSettings
 
 #: The voice of a job that names none: the engine's own.
 DEFAULT_VOICE: Final = "default"
@@ -54,6 +57,14 @@ class TargetVoice(BaseModel):
     sample_rate_hz: int
     #: False if it was trained without pitch, and so cannot be moved.
     has_pitch: bool = True
+    #: The middle of its own pitch, None if it is not known; 0 is not told, by an older worker.
+    median_hz: float | None = 0.0
+
+    def can_follow(self, pitch: float | Literal["auto"]) -> bool:
+        """True if it can be moved so."""
+        if pitch == "auto":
+            return self.has_pitch and self.median_hz is not None
+        return self.has_pitch or pitch == 0
 
 
 class Offer(BaseModel):
@@ -97,19 +108,20 @@ class Catalogue:
         found = {one.name: one for offer in self.offers for one in offer.targets}
         return tuple(found[name] for name in sorted(found))
 
-    def converts(self, voice: str, *, moved: bool) -> bool:
-        """True if some worker converts into this voice, and can move its pitch if it is `moved`."""
-        return any(one.name == voice and (one.has_pitch or not moved) for one in self.targets)
+    def converts(self, wanted: RvcSettings) -> bool:
+        """True if some worker converts into this voice, moved as it is wanted."""
+        return any(
+            one.name == wanted.voice and one.can_follow(wanted.pitch) for one in self.targets
+        )
 
-    def check_target(self, voice: str, *, moved: bool) -> None:
+    def check_target(self, wanted: RvcSettings) -> None:
         """Raise `InvalidJob` if no worker of the farm converts into this voice as it is wanted."""
-        if not self.offers or self.converts(voice, moved=moved):
+        if not self.offers or self.converts(wanted):
             return
-        names = [one.name for one in self.targets]
-        if voice in names:
-            raise InvalidJob(
-                "convert.pitch", f"voice {voice!r} was trained without pitch: it takes 0 alone"
-            )
+        voice, known = wanted.voice, {one.name: one for one in self.targets}
+        if voice in known:
+            raise InvalidJob("convert.pitch", _unmoved(known[voice]))
+        names = list(known)
         obstacles = " ".join(sorted({offer.obstacle for offer in self.offers if offer.obstacle}))
         hint = f" {obstacles}" if obstacles and not names else _near(voice, names)
         raise InvalidJob(
@@ -141,6 +153,16 @@ class Catalogue:
                 f"no engine of the farm speaks {language!r}; these are spoken: "
                 + " ".join(sorted(speaks)),
             )
+
+
+def _unmoved(voice: TargetVoice) -> str:
+    """Say why a voice cannot be moved as it is wanted, and what to do."""
+    if not voice.has_pitch:
+        return f"voice {voice.name!r} was trained without pitch: it takes 0 alone"
+    return (
+        f"the middle of the pitch of voice {voice.name!r} is not known, and auto needs it: "
+        "give a number of semitones, or add the voice again with --pitch-from or --pitch-hz"
+    )
 
 
 def _near(voice: str, names: Iterable[str]) -> str:

@@ -8,9 +8,13 @@ from typing import Any
 from producer.volumes import Volumes
 
 from .config import WorkerSettings
+from .engine.errors import LibraryError
 from .engine.rvc.library import RvcLibrary
-from .engine.rvc.shared_files import VOICES, missing_files
+from .engine.rvc.pitch import Pitch
+from .engine.rvc.rmvpe_file import read_rmvpe
+from .engine.rvc.shared_files import PITCH_FILE, VOICES, missing_files
 from .engine.rvc.shelf_file import ShelfCard
+from .engine.rvc.voice_pitch import middle_of
 
 
 def directory_of(settings: WorkerSettings) -> Path:
@@ -31,6 +35,20 @@ def add_voice(
     Raises `CheckpointError` that names the file and what is wrong in it, or `LibraryError`.
     """
     return library_of(settings).add(name, model, index, median_hz=median_hz)
+
+
+def pitch_hz_of(settings: WorkerSettings, recording: Path) -> float:
+    """Return the middle of the pitch of who speaks in a recording, found by this farm's RMVPE.
+
+    Raises `LibraryError` without it, `CheckpointError` if it is broken, `UnfitAudio`.
+    """
+    file = directory_of(settings) / PITCH_FILE
+    if not file.is_file():
+        raise LibraryError(
+            f"{file} is not there, which finds the pitch in a recording: put it there first, or "
+            "give the pitch as a number with --pitch-hz"
+        )
+    return round(middle_of(recording, Pitch(read_rmvpe(file))), 1)
 
 
 def obstacle(settings: WorkerSettings) -> str:
@@ -59,6 +77,8 @@ def words_of(card: ShelfCard) -> str:
     """Return what a voice is in one line."""
     config = card.sizes()
     pitch = "with pitch" if config.has_pitch else "without pitch"
+    if config.has_pitch and card.median_hz:
+        pitch += f", its middle at {card.median_hz:g} Hz"
     index = f"index of {card.vectors:,} vectors" if card.vectors else "no index"
     many = f", {config.speakers} speakers" if config.speakers > 1 else ""
     rate = f"{config.sample_rate_hz:,} Hz"

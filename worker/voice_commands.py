@@ -50,9 +50,16 @@ def add(name: str, files: Sequence[Path], *, as_json: bool) -> int:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--index", type=click.Path(path_type=Path))
 @click.option("--pitch-hz", type=float)
+@click.option("--pitch-from", type=click.Path(path_type=Path))
 @_json
 def add_rvc(
-    name: str, model: Path, *, index: Path | None, pitch_hz: float | None, as_json: bool
+    name: str,
+    model: Path,
+    *,
+    index: Path | None,
+    pitch_hz: float | None,
+    pitch_from: Path | None,
+    as_json: bool,
 ) -> int:
     """Keep an RVC voice; it is checked first."""
     output = Output(as_json=as_json)
@@ -60,6 +67,8 @@ def add_rvc(
     with _told():
         from . import rvc_voices
 
+        if pitch_from is not None:
+            pitch_hz = rvc_voices.pitch_hz_of(settings, pitch_from)
         card = rvc_voices.add_voice(settings, name, model, index, pitch_hz)
         output.data(rvc_voices.facts_of(card), rvc_voices.words_of(card))
         lacking = rvc_voices.obstacle(settings)

@@ -61,8 +61,9 @@ def list_voices(farm: VoiceFarm, output: Output) -> None:
 @click.option("--consent", is_flag=True, help=CONSENT)
 @click.option("--index", type=_file, help="Of an RVC voice.")
 @click.option(
-    "--pitch-hz", type=click.FloatRange(20, 2000), help="The middle of an RVC voice, for auto."
+    "--pitch-hz", type=click.FloatRange(50, 1100), help="The middle of an RVC voice, for auto."
 )
+@click.option("--pitch-from", type=_file, help="A recording of an RVC voice, to find it in.")
 @_home
 @_json
 def add(
@@ -72,6 +73,7 @@ def add(
     consent: bool,
     index: Path | None,
     pitch_hz: float | None,
+    pitch_from: Path | None,
     home: Path | None,
     as_json: bool,
 ) -> NoReturn:
@@ -84,10 +86,15 @@ def add(
         if len(files) > 1:
             raise click.UsageError("an RVC voice is one .pth file; its index goes behind --index")
         said = [*_json_of(as_json), *(["--index", *absolute([index])] if index else [])]
+        if pitch_hz and pitch_from:
+            raise click.UsageError("the pitch is given by --pitch-hz or found by --pitch-from")
         said += [f"--pitch-hz={pitch_hz}"] if pitch_hz else []
+        said += ["--pitch-from", *absolute([pitch_from])] if pitch_from else []
         hand_over("voices", "add-rvc", *said, "--", name, *absolute(files), **_settings(home))
-    if index or pitch_hz:
-        raise click.UsageError("--index and --pitch-hz belong to an RVC voice, a .pth file")
+    if index or pitch_hz or pitch_from:
+        raise click.UsageError(
+            "--index, --pitch-hz and --pitch-from belong to an RVC voice, a .pth file"
+        )
     if not consent:
         raise click.UsageError(f"a voice is somebody's: say --consent, which states: {CONSENT}")
     said = [*_json_of(as_json), "--", name, *absolute(files)]

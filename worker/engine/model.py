@@ -26,6 +26,8 @@ class TargetVoice:
     sample_rate_hz: int
     #: False if it was trained without pitch, and so cannot be moved.
     has_pitch: bool = True
+    #: The middle of its own pitch, None if it is not known; 0 is not told.
+    median_hz: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from producer.job import ConvertJob, RvcSettings
@@ -121,6 +122,11 @@ def test_rvc_voices_are_listed_beside_those_that_speak(stage):
     ("arguments", "words"),
     [
         (["voices", "add", "carl", "{file}", "--index", "{file}"], "--index"),
+        (["voices", "add", "carl", "{file}", "--pitch-from", "{file}"], "--pitch-from"),
+        (
+            ["voices", "add", "carl", "{model}", "--pitch-hz", "99", "--pitch-from", "{file}"],
+            "given by --pitch-hz or found by --pitch-from",
+        ),
         (["voices", "add", "carl", "{model}", "{model}"], "one .pth file"),
         (["voices", "index", "{file}"], "-o"),
     ],
@@ -133,3 +139,23 @@ def test_a_command_that_mixes_kinds_of_voices_is_refused(stage, recording, argum
 
     assert code == 2
     assert words in stage.err
+
+
+def test_how_high_an_rvc_voice_is_reaches_the_worker(stage, recording, monkeypatch):
+    told = []
+
+    def hand_over(*said: str, **_: str) -> None:
+        told.append(said)
+        raise click.exceptions.Exit
+
+    monkeypatch.setattr("producer.cli.voices.hand_over", hand_over)
+    monkeypatch.chdir(recording.parent)
+    recording.with_suffix(".pth").touch()
+    model, name = recording.with_suffix(".pth").name, recording.name
+
+    for given in (["--pitch-hz", "110"], ["--pitch-from", name]):
+        stage.run("voices", "add", "carl", model, *given)
+
+    whole = str(recording.with_suffix(".pth"))
+    assert told[0] == ("voices", "add-rvc", "--pitch-hz=110.0", "--", "carl", whole)
+    assert told[1][2:4] == ("--pitch-from", str(recording))

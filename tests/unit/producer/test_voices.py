@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import InvalidJob
+from producer.job import RvcSettings
 from producer.voices import Catalogue, Offer, TargetVoice, Voice
 
 
@@ -43,6 +44,8 @@ def converting() -> Catalogue:
     targets = (
         TargetVoice(name="carl", revision="c", sample_rate_hz=40000),
         TargetVoice(name="flat", revision="f", sample_rate_hz=48000, has_pitch=False),
+        TargetVoice(name="mute", revision="m", sample_rate_hz=40000, median_hz=None),
+        TargetVoice(name="bass", revision="b", sample_rate_hz=40000, median_hz=98.5),
     )
     common = {"revision": "1", "languages": ("en",), "voices": ()}
     offers = [
@@ -53,22 +56,30 @@ def converting() -> Catalogue:
 
 
 def test_a_voice_that_somebody_converts_into_passes(converting):
-    converting.check_target("carl", moved=True)
-    converting.check_target("flat", moved=False)
+    # An older worker does not tell the middle of a voice's pitch: then it decides.
+    for voice, pitch in (("carl", "auto"), ("flat", 0), ("mute", -3.5), ("bass", "auto")):
+        converting.check_target(RvcSettings(voice=voice, pitch=pitch))
 
-    assert [one.name for one in converting.targets] == ["carl", "flat"]
+    assert [one.name for one in converting.targets] == ["bass", "carl", "flat", "mute"]
 
 
 @pytest.mark.parametrize(
-    ("voice", "field", "words"),
+    ("voice", "pitch", "field", "words"),
     [
-        ("karl", "convert.voice", r"no RVC voice 'karl'.*Did you mean 'carl'"),
-        ("flat", "convert.pitch", "'flat' was trained without pitch"),
+        ("karl", 0, "convert.voice", r"no RVC voice 'karl'.*Did you mean 'carl'"),
+        ("flat", 2, "convert.pitch", "'flat' was trained without pitch"),
+        ("flat", "auto", "convert.pitch", "'flat' was trained without pitch"),
+        (
+            "mute",
+            "auto",
+            "convert.pitch",
+            "pitch of voice 'mute' is not known.*--pitch-from",
+        ),
     ],
 )
-def test_a_conversion_that_nobody_can_do_is_refused(converting, voice, field, words):
+def test_a_conversion_that_nobody_can_do_is_refused(converting, voice, pitch, field, words):
     with pytest.raises(InvalidJob, match=words) as told:
-        converting.check_target(voice, moved=True)
+        converting.check_target(RvcSettings(voice=voice, pitch=pitch))
 
     assert told.value.field == field
 
@@ -77,11 +88,11 @@ def test_where_nothing_is_converted_it_is_told_why(converting):
     lacking = Catalogue(offer for offer in converting.offers if offer.engine == "espeak")
 
     with pytest.raises(InvalidJob, match=r"models/rvc has no rmvpe\.pt"):
-        lacking.check_target("carl", moved=False)
+        lacking.check_target(RvcSettings(voice="carl"))
 
 
 def test_where_no_worker_was_ever_ready_the_worker_decides_on_conversions_too():
-    Catalogue(()).check_target("anybody", moved=True)
+    Catalogue(()).check_target(RvcSettings(voice="anybody", pitch="auto"))
 
 
 def test_an_offer_of_an_older_worker_converts_into_nothing(catalogue):

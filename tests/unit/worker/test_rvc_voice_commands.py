@@ -15,10 +15,12 @@ from click.testing import CliRunner, Result
 torch = pytest.importorskip("torch")
 
 import numpy as np
+import soundfile
 
 from tests.conftest import needed
 from tests.unit.worker.engine.rvc.tiny_index import write_index
 from tests.unit.worker.engine.rvc.tiny_voice import published, write_voice
+from tests.unit.worker.engine.rvc.voices_and_speech import speech
 from worker.engine.rvc import index_building
 from worker.voice_commands import voices
 
@@ -55,6 +57,48 @@ def test_a_voice_is_described_for_programs_too(tmp_path):
     assert facts["version"] == "v1"
     assert (facts["has_pitch"], facts["sample_rate_hz"], facts["vectors"]) == (False, 40000, 0)
     assert facts["pitch_hz"] == 180
+
+
+@pytest.fixture
+def rmvpe(models: Path) -> None:
+    """The network that finds a pitch."""
+    from tests.unit.worker.engine.rvc.peers import peer_module
+    from tests.unit.worker.engine.rvc.tiny_rmvpe import TinyRmvpe
+
+    models.mkdir(parents=True)
+    TinyRmvpe(peer_module("rvc_python", "lib.rmvpe")).write(models / "rmvpe.pt")
+
+
+@pytest.mark.usefixtures("rmvpe")
+def test_the_middle_of_its_pitch_is_found_in_a_recording_of_it(tmp_path, models):
+    model, recording = write_voice(tmp_path / "m.pth"), tmp_path / "carl.wav"
+    soundfile.write(recording, speech(6.0).numpy(), 16000)
+
+    told = run("add-rvc", "--pitch-from", recording, "carl", model)
+
+    assert told.exit_code == 0
+    found = re.search(r"with pitch, its middle at ([0-9.]+) Hz", told.stdout)
+    assert found is not None
+    facts = json.loads(run("add-rvc", "--json", "--pitch-hz", found[1], "zoe", model).stdout)
+    assert facts["pitch_hz"] == float(found[1])
+
+
+def test_without_the_network_that_finds_a_pitch_it_is_told(tmp_path):
+    told = run("add-rvc", "--pitch-from", tmp_path / "a.wav", "carl", tmp_path / "m.pth")
+
+    assert told.exit_code == 1
+    assert re.search(r"rmvpe\.pt is not there.*--pitch-hz", told.stderr, re.DOTALL)
+
+
+@pytest.mark.usefixtures("rmvpe")
+def test_a_recording_in_which_nobody_speaks_adds_no_voice(tmp_path, models):
+    soundfile.write(tmp_path / "short.wav", speech(0.3).numpy(), 16000)
+
+    told = run("add-rvc", "--pitch-from", tmp_path / "short.wav", "carl", tmp_path / "m.pth")
+
+    assert told.exit_code == 1
+    assert "short.wav: 0." in told.stderr
+    assert not (models / "voices").exists()
 
 
 class Evil:

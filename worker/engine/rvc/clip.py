@@ -89,7 +89,8 @@ def check_voice(voice: Voice, wanted: Conversion, speaker: int, feature_width: i
         )
     if wanted.pitch == "auto" and voice.median_hz is None:
         raise UnfitVoice(
-            f"the pitch of voice {voice.name} is not known: set pitch to a number of semitones"
+            f"the middle of the pitch of voice {voice.name} is not known: set pitch to a "
+            "number of semitones"
         )
     speakers = voice.weights.speakers.shape[0]
     if not 0 <= speaker < speakers:

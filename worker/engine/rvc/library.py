@@ -16,6 +16,7 @@ from typing import Final
 from ..errors import CheckpointError, LibraryError
 from ..names import check_name, is_plain
 from .index_file import IndexFile, read_index
+from .pitch_curve import HIGHEST_HZ, LOWEST_HZ
 from .shelf_file import (
     ShelfCard,
     ShelvedVoice,
@@ -50,16 +51,22 @@ class RvcLibrary:
         """Check a `.pth`, and an `.index`, and keep them as a voice; one of that name is replaced.
 
         `median_hz` is the middle of the voice's own pitch, for `pitch="auto"`. Raises
-        `CheckpointError` for a file that cannot be used, `LibraryError` for a name or a disk.
+        `CheckpointError` for a file that cannot be used, `LibraryError` for a name, a pitch or a
+        disk.
         """
         check_name(name)
+        if median_hz is not None and not LOWEST_HZ <= median_hz <= HIGHEST_HZ:
+            raise LibraryError(
+                f"a voice at {median_hz:g} Hz cannot be followed: its pitch lies between "
+                f"{LOWEST_HZ:g} and {HIGHEST_HZ:g} Hz"
+            )
         weights = read_voice(model)
         vectors = read_index(index) if index is not None else None
         if index is not None and vectors is not None:
             _check_together(index, vectors, weights.config.features)
         card = ShelfCard(
             name=name,
-            revision=revision_of(weights, vectors),
+            revision=revision_of(weights, vectors, median_hz),
             config=weights.config.fields(),
             vectors=0 if vectors is None else len(vectors.vectors),
             median_hz=median_hz,
@@ -117,9 +124,10 @@ class RvcLibrary:
     def check(self, name: str) -> ShelfCard:
         """Read a voice and compare it with its revision. Raises as `read` does."""
         found = self.read(name)
-        if revision_of(found.weights, found.index) != found.card.revision:
+        card = found.card
+        if revision_of(found.weights, found.index, card.median_hz) != card.revision:
             raise CheckpointError(self._file(name), "is not what was written: add it again")
-        return found.card
+        return card
 
     def _file(self, name: str) -> Path:
         check_name(name)

@@ -42,6 +42,12 @@ def bridged(f0: Tensor) -> Tensor:
     return f0[left] + share * (f0[right] - f0[left])
 
 
+def middle_hz(f0: Tensor) -> float | None:
+    """Return the median of the voiced frames, None if there is none."""
+    voiced = f0[f0 > 0]
+    return float(voiced.median()) if len(voiced) else None
+
+
 def semitones_between(source_hz: float, target_hz: float) -> int:
     """Return the whole semitones that bring one pitch next to another."""
     return round(12 * math.log2(target_hz / source_hz))

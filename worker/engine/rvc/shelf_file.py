@@ -5,6 +5,7 @@
 
 The card stands in the metadata. Its revision is the hash of all that decides how the voice
 sounds, taken from the tensors themselves: the same voice has the same one, however it came here.
+The middle of its pitch is part of that, as it decides what `pitch="auto"` does.
 Files are written beside their place and renamed: a reader sees a whole one or none.
 """
 
@@ -46,13 +47,13 @@ class ShelfCard(BaseModel):
 
     format: Literal[1] = 1
     name: str
-    #: sha256 of configuration, tensors and index.
+    #: sha256 of configuration, tensors, index and `median_hz`.
     revision: str
     #: The fields of `VoiceConfig`.
     config: dict[str, Any]
     #: Vectors of the index; 0 is no index.
     vectors: int
-    #: The middle of the voice's own pitch, if it is known.
+    #: The middle of the voice's own pitch, if it is known: no file of RVC tells it.
     median_hz: float | None = None
     #: sha256 of the files that it was made of.
     model_sha256: str
@@ -126,9 +127,11 @@ def read_shelved(file: Path) -> ShelvedVoice:
     return ShelvedVoice(card, VoiceWeights(config, tensors), index)
 
 
-def revision_of(weights: VoiceWeights, index: IndexFile | None) -> str:
+def revision_of(weights: VoiceWeights, index: IndexFile | None, median_hz: float | None) -> str:
     """Return the hash of all that decides how a voice sounds."""
     digest = hashlib.sha256(repr(sorted(asdict(weights.config).items())).encode())
+    if median_hz is not None:
+        digest.update(f"\0median_hz {median_hz!r}\0".encode())
     for name, tensor in sorted(_tensors(weights, index)):
         digest.update(f"\0{name} {tuple(tensor.shape)}\0".encode())
         array: Any = tensor.numpy()

@@ -23,7 +23,7 @@ from .host_pitch import praat_f0, world_f0
 from .mel import frames_of
 from .mixture import protected, retrieved
 from .pitch import Piece, Pitch, pieces_of
-from .pitch_curve import bridged, semitones_between, shifted
+from .pitch_curve import bridged, middle_hz, semitones_between, shifted
 from .recording import Recording
 from .splitting import FRAME, RATE_HZ, Splitting
 from .stretches import Stretch
@@ -218,11 +218,8 @@ def _bent(f0_hz: Tensor, conversion: Conversion, aim_hz: float | None) -> Tensor
     """Return the curve as the voice is to follow it."""
     semitones = conversion.pitch
     if semitones == "auto":
-        voiced = f0_hz[f0_hz > 0]
-        if aim_hz is None or not len(voiced):
-            semitones = 0
-        else:
-            semitones = semitones_between(float(voiced.median()), aim_hz)
+        source_hz = middle_hz(f0_hz)
+        semitones = semitones_between(source_hz, aim_hz) if source_hz and aim_hz else 0
     if conversion.unvoiced == "interp":
         f0_hz = bridged(f0_hz)
     return shifted(f0_hz, semitones)

@@ -58,8 +58,8 @@ def check_fit(card: ShelfCard, request: ConversionRequest) -> None:
         raise UnfitVoice(f"voice {card.name} was trained without pitch: set pitch to 0")
     if pitch == "auto" and card.median_hz is None:
         raise UnfitVoice(
-            f"the pitch of voice {card.name} is not known: set pitch to a number of semitones, or "
-            "add the voice again with --pitch-hz"
+            f"the middle of the pitch of voice {card.name} is not known: set pitch to a "
+            "number of semitones, or add the voice again with --pitch-from or --pitch-hz"
         )
     if int(request.parameters.get("speaker", 0)) >= config.speakers:
         raise UnfitVoice(f"voice {card.name} has {config.speakers} speakers, counted from 0")
@@ -67,4 +67,6 @@ def check_fit(card: ShelfCard, request: ConversionRequest) -> None:
 
 def _target(card: ShelfCard) -> TargetVoice:
     config = card.sizes()
-    return TargetVoice(card.name, card.revision, config.sample_rate_hz, config.has_pitch)
+    return TargetVoice(
+        card.name, card.revision, config.sample_rate_hz, config.has_pitch, card.median_hz
+    )

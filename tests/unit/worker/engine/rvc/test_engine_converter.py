@@ -183,6 +183,22 @@ def test_what_a_voice_cannot_do_is_refused_before_it_costs_anything(
         opened().check(ConversionRequest(voice, 0, parameters))
 
 
+def test_the_middle_of_a_voice_may_be_given_later(opened, models, sources):
+    converter = opened()
+    [before] = converter.convert([source("x", "bert")])
+
+    RvcLibrary(models / "voices").add("bert", sources["bert"], median_hz=120.0)
+
+    assert converter.renew()
+    offered = {one.name: one.median_hz for one in converter.offer().voices}
+    assert offered == {"anna": 220.0, "bert": 120.0, "flat": None}
+    moved = source("x", "bert", pitch="auto")
+    converter.check(moved.wanted)
+    [after] = converter.convert([moved])
+    assert isinstance(before, Sound) and isinstance(after, Sound)
+    assert not np.array_equal(after.samples, before.samples)
+
+
 def test_audio_that_is_too_short_fails_alone(opened):
     short = source("short", "anna")
     short = Source("short", short.samples[:18], 16000, short.wanted)

@@ -64,6 +64,26 @@ def test_a_revision_is_that_of_the_sound(library, tmp_path):
     assert library.add("three", model, index).revision != one.revision
 
 
+def test_the_middle_of_a_voices_pitch_is_part_of_its_revision(library, tmp_path):
+    model = write_voice(tmp_path / "a.pth")
+
+    unknown, low, high = (
+        library.add("anna", model, median_hz=hz).revision for hz in (None, 110.0, 220.0)
+    )
+
+    # What was converted with `auto` for another middle is another sound.
+    assert len({unknown, low, high}) == 3
+    assert library.check("anna").median_hz == 220.0
+
+
+@pytest.mark.parametrize("median_hz", [49.0, 1101.0, float("nan"), -1.0])
+def test_a_pitch_that_no_voice_has_is_refused(library, tmp_path, median_hz):
+    with pytest.raises(LibraryError, match="between 50 and 1100 Hz"):
+        library.add("anna", write_voice(tmp_path / "a.pth"), median_hz=median_hz)
+
+    assert library.cards() == {}
+
+
 def test_a_voice_that_is_added_again_is_replaced_and_one_that_is_removed_is_gone(library, tmp_path):
     first = library.add("anna", write_voice(tmp_path / "a.pth"))
     second = library.add("anna", write_voice(tmp_path / "b.pth", seed=1))
