@@ -66,6 +66,7 @@ class Reason(StrEnum):
     UNSUPPORTED_FEATURE = "unsupported_feature"
     UNFIT_AUDIO = "unfit_audio"
     UNFIT_VOICE = "unfit_voice"
+    BAD_CHECKPOINT = "bad_checkpoint"
     VOLUME_MISSING = "volume_missing"
     VOLUME_READ_ONLY = "volume_read_only"
     VOLUME_FULL = "volume_full"

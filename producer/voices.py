@@ -79,6 +79,10 @@ class Offer(BaseModel):
     targets: tuple[TargetVoice, ...] = ()
     #: Why its worker converts nothing, if it says so.
     obstacle: str = ""
+    #: What is wrong with the files of voices that it cannot use, and of those that it could
+    #: convert into, by name.
+    faults: Mapping[str, str] = {}
+    target_faults: Mapping[str, str] = {}
     #: Revisions of what doubts a take, None if nothing does, and of what converts; empty is not
     #: known, of an older worker.
     guard: str | None = ""
@@ -121,6 +125,9 @@ class Catalogue:
         voice, known = wanted.voice, {one.name: one for one in self.targets}
         if voice in known:
             raise InvalidJob("convert.pitch", _unmoved(known[voice]))
+        for offer in self.offers:
+            if fault := offer.target_faults.get(voice):
+                raise InvalidJob("convert.voice", f"RVC voice {voice!r} cannot be used: {fault}")
         names = list(known)
         obstacles = " ".join(sorted({offer.obstacle for offer in self.offers if offer.obstacle}))
         hint = f" {obstacles}" if obstacles and not names else _near(voice, names)
@@ -142,6 +149,9 @@ class Catalogue:
             return
         names = {known.name for known in self.voices}
         if voice not in names:
+            for offer in self.offers:
+                if fault := offer.faults.get(voice):
+                    raise InvalidJob("voice", f"voice {voice!r} cannot be used: {fault}")
             hint = _near(voice, names)
             raise InvalidJob(
                 "voice", f"the farm has no voice {voice!r}; `voicefarm voices ls` shows all.{hint}"

@@ -115,6 +115,8 @@ def offer_of(offer: ModelOffer) -> Offer:
         ),
         targets=tuple(TargetVoice(**asdict(voice)) for voice in conversion.voices),
         obstacle=conversion.obstacle,
+        faults=offer.faults,
+        target_faults=conversion.faults,
         guard=guard_revision(offer),
         converter=conversion.revision,
     )

@@ -69,5 +69,5 @@ class ConversionPlan:
 
 
 def plan_conversion(attempt_id: str, job: ConvertJob, offer: ModelOffer) -> ConversionPlan:
-    """Find the voice. Raises `NoConversion` or `UnknownVoice`."""
+    """Find the voice. Raises `NoConversion`, `UnknownVoice` or `CheckpointError`."""
     return ConversionPlan(attempt_id, job, Target.of(job.convert, offer))

@@ -15,7 +15,7 @@ from producer.job import RvcSettings
 from producer.speech_key import conversion_facts
 from producer.volumes import Volumes
 
-from .engine.errors import NoConversion, UnknownVoice
+from .engine.errors import CheckpointError, NoConversion, UnknownVoice
 from .engine.model import ConversionOffer, ModelOffer, TargetVoice
 from .engine.request import ChunkRequest, ConversionRequest
 
@@ -41,11 +41,14 @@ class Target:
 
     @classmethod
     def of(cls, settings: RvcSettings, offer: ModelOffer) -> Target:
-        """Find the voice. Raises `NoConversion` or `UnknownVoice`."""
+        """Find the voice. Raises `NoConversion`, `UnknownVoice` or `CheckpointError`."""
         converter = offer.conversion or ConversionOffer("", (), "no worker here converts voices")
         if converter.obstacle:
-            raise NoConversion(f"voices cannot be converted: {converter.obstacle}")
+            kind = CheckpointError if converter.is_broken else NoConversion
+            raise kind.saying(f"voices cannot be converted: {converter.obstacle}")
         found = next((one for one in converter.voices if one.name == settings.voice), None)
+        if found is None and (fault := converter.faults.get(settings.voice)):
+            raise CheckpointError.saying(f"RVC voice {settings.voice!r} cannot be used: {fault}")
         if found is None:
             raise UnknownVoice(f"there is no RVC voice {settings.voice!r} here")
         return cls(found, converter.revision, settings)

@@ -14,7 +14,7 @@ from producer.text import halves
 from producer.volumes import Volumes
 
 from . import pace, quality
-from .engine.errors import UnknownVoice
+from .engine.errors import CheckpointError, UnknownVoice
 from .engine.model import ModelOffer, ModelVoice
 from .engine.request import ChunkRequest, ConversionRequest
 from .plan import Script, Target
@@ -100,6 +100,8 @@ def parts_of(chunk: ChunkRequest) -> tuple[ChunkRequest, ...]:
 
 def _voice(job: SpeechJob, offer: ModelOffer) -> ModelVoice:
     voice = next((voice for voice in offer.voices if voice.name == job.voice), None)
+    if voice is None and (fault := offer.faults.get(job.voice)):
+        raise CheckpointError.saying(f"voice {job.voice!r} cannot be used: {fault}")
     if voice is None:
         raise UnknownVoice(f"{offer.engine} has no voice {job.voice!r}")
     return voice

@@ -165,7 +165,7 @@ class Watch:
             case {"audio": str()}:
                 self._hear(message, host.ring.read(message["bytes"]))
             case {"failed": request_id, "error": kind, "words": words}:
-                self._fail(request_id, _ERRORS.get(kind, EngineError)(words))
+                self._fail(request_id, _ERRORS.get(kind, EngineError).saying(words))
             case {"beat": steps} if steps != self._steps:
                 self._steps = steps
                 self._advanced_s = time.monotonic()

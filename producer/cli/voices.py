@@ -47,6 +47,8 @@ def list_voices(farm: VoiceFarm, output: Output) -> None:
         output.note(f"{offer.engine} speaks {' '.join(offer.languages)}")
         if offer.obstacle:
             output.note(f"{offer.engine} converts nothing: {offer.obstacle}")
+        for name, fault in {**offer.faults, **offer.target_faults}.items():
+            output.note(f"{name} cannot be used: {fault}")
     if not catalogue.offers:
         output.note("no worker has announced its voices yet; `voicefarm up` starts one")
 

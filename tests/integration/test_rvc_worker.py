@@ -212,6 +212,45 @@ def test_a_voice_that_is_added_is_converted_into_without_a_restart(
     assert farm.submit("Hello.", convert="tina").result(PATIENCE_S).sample_rate_hz == 48000
 
 
+def test_a_voice_whose_file_is_damaged_ends_its_jobs_with_its_name_until_it_is_added_again(
+    models, start_worker, farm, tmp_path
+):
+    # Given a voice that is damaged behind its card, after the worker has offered it
+    start_worker(device="cpu")
+    file, speech = models / "voices" / "carl.safetensors", tmp_path / "speech.wav"
+    content = bytearray(file.read_bytes())
+    content[-4:] = b"\xff\xff\xff\x7f"
+    file.write_bytes(content)
+    speech.write_bytes(wav(noise(16000), 16000))
+
+    # When somebody wants it, and somebody else another one
+    spoken, recorded = farm.submit("Hello.", convert="carl"), farm.convert(speech, voice="carl")
+    other = farm.convert(speech, voice="zoe")
+
+    # Then those who want it learn which file is bad, and nobody else notices
+    for job in (spoken, recorded):
+        with pytest.raises(JobFailed, match=r"carl\.safetensors") as failed:
+            job.result(PATIENCE_S)
+        assert failed.value.reason == job.row().reason == Reason.BAD_CHECKPOINT
+    assert other.result(PATIENCE_S).path.exists()
+
+    # When it is added again, then the same jobs are done
+    from worker.engine.rvc.library import RvcLibrary
+
+    RvcLibrary(models / "voices").add("carl", tmp_path / "carl.pth", tmp_path / "carl.index")
+    recorded.retry()
+    assert recorded.result(PATIENCE_S).duration_s == pytest.approx(1.0, abs=0.001)
+
+
+def test_a_voice_whose_file_cannot_be_read_at_all_is_refused_by_name(models, start_worker, farm):
+    start_worker(device="cpu")
+    (models / "voices" / "zoe.safetensors").write_bytes(b"no voice")
+
+    eventually(lambda: any(one.target_faults for one in farm.voices().offers), PATIENCE_S)
+    with pytest.raises(InvalidJob, match=r"'zoe' cannot be used: .*zoe\.safetensors"):
+        farm.submit("Hello.", convert="zoe")
+
+
 def test_a_farm_that_lacks_a_network_says_which_and_speaks_on(models, start_worker, farm):
     (models / "rmvpe.pt").unlink()
     start_worker(device="cpu")

@@ -3,7 +3,7 @@
 * EngineError
   + UnknownVoice         the model has no such voice
   + UnsupportedLanguage  the model does not speak this language
-  + CheckpointError      a file of a model cannot be used
+  + CheckpointError      a file of a model or a voice cannot be used
   + LibraryError         a voice cannot be kept, found or removed
   + ChunkFailed          this chunk failed by itself; its neighbours go on
     - UnfitAudio         the audio cannot be converted
@@ -21,12 +21,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 
 class EngineError(Exception):
     """The root of what an engine's future may raise."""
 
     reason = "engine_failed"
+
+    @classmethod
+    def saying(cls, words: str) -> Self:
+        """Return one that says what one of another process has said."""
+        return cls.__new__(cls, words)
+
+    def again(self) -> Self:
+        """Return another one that says the same, for somebody else."""
+        return self.saying(str(self))
 
 
 class UnknownVoice(EngineError):
@@ -42,13 +52,12 @@ class UnsupportedLanguage(EngineError):
 
 
 class CheckpointError(EngineError):
-    """A file of a model cannot be used. Names the file and what is wrong in it."""
+    """A file of a model or a voice cannot be used. Names the file and what is wrong in it."""
 
     reason = "bad_checkpoint"
 
     def __init__(self, file: Path, fault: str) -> None:
         super().__init__(f"{file}: {fault}")
-        self.file = file
 
 
 class LibraryError(EngineError):

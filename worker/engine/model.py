@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from .request import ChunkRequest, Sound
@@ -39,6 +39,10 @@ class ConversionOffer:
     voices: tuple[TargetVoice, ...]
     #: Why nothing can be converted, for a person; empty if it can.
     obstacle: str = ""
+    #: True if that is a file that is there and cannot be used.
+    is_broken: bool = False
+    #: What is wrong with the files of voices that are there and cannot be used, by name.
+    faults: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:
@@ -62,6 +66,8 @@ class ModelOffer:
     guarded: bool = False
     #: None if nobody has asked for conversions.
     conversion: ConversionOffer | None = None
+    #: What is wrong with the files of voices that are there and cannot be used, by name.
+    faults: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> Self:

@@ -78,4 +78,4 @@ class Promises:
     def fail_all(self, error: EngineError) -> None:
         """Answer all that are open, each with an error of its own that says the same."""
         for request_id in tuple(self._open):
-            self.fail(request_id, type(error)(str(error)))
+            self.fail(request_id, error.again())

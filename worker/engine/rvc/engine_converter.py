@@ -19,7 +19,6 @@ from ..errors import (
     EngineError,
     EngineOutOfMemory,
     NoConversion,
-    UnfitVoice,
     UnknownVoice,
 )
 from ..lifecycle import Facts
@@ -94,7 +93,7 @@ class RvcConverter:
         self._precision: Precision = precision
         self._voices_bytes = None if voices_mb is None else voices_mb << 20
         self._parts: _Parts | None = None
-        self._obstacle = "RVC is not loaded yet"
+        self._obstacle: EngineError = NoConversion("RVC is not loaded yet")
         # Memory that nobody else may take while the engine loads.
         self._kept_free: torch.Tensor | None = None
         self.portions = _CPU_PORTIONS
@@ -102,17 +101,14 @@ class RvcConverter:
     def load(self) -> None:
         """Read the shared networks. Raises `EngineError` for a device that is not there."""
         place = Placement.choose(self._device, self._precision)
-        if missing := missing_files(self._directory):
-            self._obstacle = f"{self._directory} has no {' and no '.join(missing)}"
-        else:
-            try:
-                with _out_of_memory():
-                    self._parts = self._assembled(place)
-                self._obstacle = ""
-            except CheckpointError as error:
-                self._obstacle = str(error)
-        if self._obstacle:
-            logger.warning("voices cannot be converted: %s", self._obstacle)
+        try:
+            if missing := missing_files(self._directory):
+                raise NoConversion(f"{self._directory} has no {' and no '.join(missing)}")
+            with _out_of_memory():
+                self._parts = self._assembled(place)
+        except (NoConversion, CheckpointError) as error:
+            self._obstacle = error
+            logger.warning("voices cannot be converted: %s", error)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -127,8 +123,10 @@ class RvcConverter:
     def offer(self) -> ConversionOffer:
         """Tell what can be asked for."""
         if self._parts is None:
-            return ConversionOffer(REVISION, (), self._obstacle)
-        return ConversionOffer(self._parts.revision, self._parts.targets.offered)
+            is_broken = isinstance(self._obstacle, CheckpointError)
+            return ConversionOffer(REVISION, (), str(self._obstacle), is_broken)
+        targets = self._parts.targets
+        return ConversionOffer(self._parts.revision, targets.offered, faults=targets.faults)
 
     def renew(self) -> bool:
         """Look which voices there are; True if they are others than before."""
@@ -137,13 +135,15 @@ class RvcConverter:
     def check(self, request: ConversionRequest) -> None:
         """Raise for what cannot be converted, and begin to fetch the voice."""
         if self._parts is None:
-            raise NoConversion(self._obstacle)
+            raise self._obstacle.again()
         shelf = self._parts.shelf
         card = self._parts.targets.card(request.voice)
         revision = request.revision or (card.revision if card else "")
         if card is None or card.revision != revision:
             # It has changed or gone since the job began, but may still be on the shelf.
             if not shelf.is_here(request.voice, revision):
+                if fault := self._parts.targets.faults.get(request.voice):
+                    raise CheckpointError.saying(fault)
                 raise UnknownVoice(f"there is no RVC voice {request.voice!r} here, or another one")
             return
         check_fit(card, request)
@@ -153,7 +153,7 @@ class RvcConverter:
     def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
         """Return what becomes of each, or raise `EngineOutOfMemory`."""
         if self._parts is None:
-            raise NoConversion(self._obstacle)
+            raise self._obstacle.again()
         try:
             return self._converted(self._parts, sources)
         except EngineOutOfMemory:
@@ -189,7 +189,7 @@ class RvcConverter:
     def convert_long(self, source: LongSource) -> Generator[float, None, int]:
         """Convert one recording bit by bit, exactly as `convert` would if it could hold it."""
         if self._parts is None:
-            raise NoConversion(self._obstacle)
+            raise self._obstacle.again()
         wanted = (source.voice, source.wanted.revision)
         with ExitStack() as held:
             voice = self._voices({wanted}, held)[wanted]
@@ -214,7 +214,7 @@ class RvcConverter:
     def facts(self) -> Facts:
         """Return what the shelf holds and has done."""
         if self._parts is None:
-            return {"rvc_obstacle": self._obstacle}
+            return {"rvc_obstacle": str(self._obstacle)}
         return {f"rvc_{name}": fact for name, fact in self._parts.shelf.facts().plain().items()}
 
     def close(self) -> None:
@@ -271,8 +271,6 @@ class RvcConverter:
                 voice = held.enter_context(self._parts.shelf.held(name, revision or None))
             except EngineOutOfMemory:
                 raise
-            except CheckpointError as error:
-                found[name, revision] = UnfitVoice(str(error))
             except EngineError as error:
                 found[name, revision] = error
             else:

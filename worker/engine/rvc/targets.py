@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from ..errors import CheckpointError, UnfitVoice
 from ..model import TargetVoice
@@ -19,9 +19,9 @@ class Targets:
 
     def __init__(self, library: RvcLibrary) -> None:
         self._library = library
-        # Replaced, never changed: other threads may be reading it.
+        # These are replaced, never changed: other threads may be reading them.
         self._cards: Mapping[str, ShelfCard] = {}
-        self._told: dict[str, str] = {}
+        self._faults: Mapping[str, str] = {}
         self.renew()
 
     @property
@@ -29,26 +29,29 @@ class Targets:
         """Every voice that can be asked for."""
         return tuple(_target(card) for card in self._cards.values())
 
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """What is wrong with the files of the others, by name."""
+        return self._faults
+
     def card(self, name: str) -> ShelfCard | None:
         """Return what a voice is, None if there is none of this name."""
         return self._cards.get(name)
 
     def renew(self) -> bool:
         """Look which voices there are; True if they are others than before."""
-        before, self._cards = self._cards, dict(self._usable())
-        return self._cards != before
-
-    def _usable(self) -> Iterator[tuple[str, ShelfCard]]:
-        """Yield the voices that can be used; a fault is told once."""
-        faults = {}
-        for name, card in self._library.cards().items():
-            if not isinstance(card, CheckpointError):
-                yield name, card
-                continue
-            faults[name] = str(card)
-            if self._told.get(name) != str(card):
-                logger.warning("RVC voice %s is left out: %s", name, card)
-        self._told = faults
+        before = self._cards, self._faults
+        found = self._library.cards()
+        self._cards = {
+            name: card for name, card in found.items() if not isinstance(card, CheckpointError)
+        }
+        self._faults = {
+            name: str(card) for name, card in found.items() if isinstance(card, CheckpointError)
+        }
+        for name, fault in self._faults.items():
+            if before[1].get(name) != fault:
+                logger.warning("RVC voice %s is left out: %s", name, fault)
+        return (self._cards, self._faults) != before
 
 
 def check_fit(card: ShelfCard, request: ConversionRequest) -> None:

@@ -9,7 +9,6 @@ none. A name is small letters, digits and hyphens, and so never a path.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -26,8 +25,6 @@ from safetensors.numpy import save
 from ..errors import CheckpointError, LibraryError
 from ..names import check_name, is_plain
 from .sample import Sample
-
-logger = logging.getLogger(__name__)
 
 #: Under which the card stands in a file's metadata, whose values are strings.
 _CARD: Final = "voicefarm"
@@ -125,20 +122,15 @@ class VoiceLibrary:
             return {}
         return found
 
-    def voice_of(self, maker: Maker, name: str) -> KeptVoice | None:
-        """Return a voice that can be spoken with, or None if it cannot: the log says why."""
-        try:
-            voice = self.read(name)
-        except CheckpointError as error:
-            logger.warning("voice %s is left out: %s", name, error)
-            return None
+    def voice_of(self, maker: Maker, name: str) -> KeptVoice:
+        """Return a voice that `maker` has made. Raises as `read` does, also for that of another."""
+        voice = self.read(name)
         if not maker.has_made(voice.card):
-            logger.warning(
-                "voice %s is left out: it was made with another model.pth, or with other settings "
-                "of how recordings are heard; add it again",
-                name,
+            raise CheckpointError(
+                self._file(name),
+                "was made with another model.pth, or with other settings of how recordings are "
+                "heard; add it again",
             )
-            return None
         return voice
 
     def read(self, name: str) -> KeptVoice:

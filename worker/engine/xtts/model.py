@@ -57,6 +57,10 @@ class _Parts:
     cast: Cast
     offer: ModelOffer
 
+    def offered(self) -> ModelOffer:
+        """Return the offer with the voices of now."""
+        return replace(self.offer, voices=self.cast.offered, faults=self.cast.faults)
+
 
 class XttsModel:
     """A `Model` over a directory of XTTS-v2 files. Plain JSON makes one.
@@ -125,15 +129,14 @@ class XttsModel:
 
     def offer(self) -> ModelOffer:
         """Tell what can be asked for."""
-        parts = self._loaded()
-        return replace(parts.offer, voices=parts.cast.offered)
+        return self._loaded().offered()
 
     def renew(self) -> ModelOffer | None:
         """Look for voices that were added, changed or removed. See `Renewable`."""
         parts = self._parts
         if parts is None or not parts.cast.renew():
             return None
-        return replace(parts.offer, voices=parts.cast.offered)
+        return parts.offered()
 
     def check(self, request: ChunkRequest) -> None:
         """Raise for what cannot be spoken, so that no row of a batch ever fails by itself.

@@ -11,7 +11,7 @@ from typing import Final
 
 import torch
 
-from ..errors import UnknownVoice
+from ..errors import CheckpointError, UnknownVoice
 from ..model import ModelVoice
 from ..names import LONGEST_CHARS, plain
 from ..request import ChunkRequest
@@ -52,7 +52,7 @@ class Cast:
         self._maker = maker
         self._clock = clock
         self._stamps: dict[str, Stamp] = {}
-        self._kept: dict[str, Speaker | None] = {}
+        self._kept: dict[str, Speaker | CheckpointError] = {}
         self._fault = ""
         # These are replaced, never changed: other threads may be reading them.
         self._offered: Mapping[str, Speaker] = {}
@@ -69,23 +69,32 @@ class Cast:
         """Every voice that can be asked for."""
         return tuple(ModelVoice(name, one.revision) for name, one in self._offered.items())
 
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """What is wrong with the files of voices that are left out, by name."""
+        left_out = {name: one for name, one in self._kept.items() if name not in self._offered}
+        return {name: str(one) for name, one in left_out.items() if not isinstance(one, Speaker)}
+
     def renew(self) -> bool:
-        """Look at the library; True if something else is offered than before."""
+        """Look at the library; True if something else is offered than before, or left out."""
         stamps = self._listed()
         if stamps == self._stamps:
             return False
+        before = self.offered, self.faults
         self._kept = {
             name: self._kept[name] if self._stamps.get(name) == stamp else self._read(name)
             for name, stamp in stamps.items()
         }
         self._stamps = stamps
-        before = self.offered
-        kept = {name: one for name, one in self._kept.items() if one is not None}
+        kept = {name: one for name, one in self._kept.items() if isinstance(one, Speaker)}
         self._take(by_name(self._speakers, kept))
-        return self.offered != before
+        return (self.offered, self.faults) != before
 
     def check(self, request: ChunkRequest) -> None:
-        """Raise `UnknownVoice` unless the voice is offered, or is one that the job began with."""
+        """Raise `UnknownVoice` unless the voice is offered, or is one that the job began with.
+
+        `CheckpointError` if its file cannot be used.
+        """
         if request.voice_revision in self._known:
             return
         if request.voice_revision and request.voice in self._latest:
@@ -93,6 +102,8 @@ class Cast:
                 f"voice {request.voice!r} has changed since the job began with it; try it again"
             )
         if request.voice not in self._offered:
+            if fault := self.faults.get(request.voice):
+                raise CheckpointError.saying(fault)
             raise UnknownVoice(f"xtts has no voice {request.voice!r}")
 
     def pinned(self, request: ChunkRequest) -> ChunkRequest:
@@ -124,10 +135,13 @@ class Cast:
         self._fault = ""
         return stamps
 
-    def _read(self, name: str) -> Speaker | None:
-        voice = self._library.voice_of(self._maker, name) if self._library else None
-        if voice is None:
-            return None
+    def _read(self, name: str) -> Speaker | CheckpointError:
+        assert self._library is not None  # noqa: S101 - it has listed the name
+        try:
+            voice = self._library.voice_of(self._maker, name)
+        except CheckpointError as error:
+            logger.warning("voice %s is left out: %s", name, error)
+            return error
         return Speaker.of(torch.from_numpy(voice.latents), torch.from_numpy(voice.embedding))
 
     def _take(self, offered: Mapping[str, Speaker]) -> None:

@@ -24,6 +24,7 @@ from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
 from worker.engine.converter import LongSource, Source
 from worker.engine.engine import Engine
 from worker.engine.errors import (
+    CheckpointError,
     NoConversion,
     UnfitAudio,
     UnfitVoice,
@@ -229,9 +230,28 @@ def test_a_voice_whose_file_breaks_later_fails_its_chunks_and_no_others(opened, 
 
     broken, good = converter.convert([source("b", "bert"), source("g", "anna")])
 
-    assert isinstance(broken, UnfitVoice)
+    assert isinstance(broken, CheckpointError)
     assert "bert.safetensors" in str(broken)
     assert isinstance(good, Sound)
+
+
+def test_a_voice_whose_file_is_broken_is_told_of_by_name(opened, models):
+    converter = opened()
+    file = models / "voices" / "bert.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+    assert converter.renew()
+
+    offer = converter.offer()
+    assert {one.name for one in offer.voices} == {"anna", "flat"}
+    assert "bert.safetensors" in offer.faults["bert"]
+    with pytest.raises(CheckpointError, match=r"bert\.safetensors"):
+        converter.check(ConversionRequest("bert", 0))
+    assert not converter.renew()
+    file.write_bytes(whole)
+    assert converter.renew()
+    assert converter.offer().faults == {}
 
 
 def test_voices_that_come_and_go_are_offered_and_a_job_keeps_its_own(opened, models, sources):
@@ -278,7 +298,11 @@ def test_a_broken_network_is_named(models):
     converter = RvcConverter(models, device="cpu")
     converter.load()
 
-    assert "rmvpe.pt" in converter.offer().obstacle
+    offer = converter.offer()
+    assert "rmvpe.pt" in offer.obstacle
+    assert offer.is_broken
+    with pytest.raises(CheckpointError, match=r"rmvpe\.pt"):
+        converter.check(ConversionRequest("anna", 0))
 
 
 def test_voices_within_their_budget_leave_the_rest_on_the_disk(opened):

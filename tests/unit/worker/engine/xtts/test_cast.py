@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from worker.engine.errors import UnknownVoice  # noqa: E402
+from worker.engine.errors import CheckpointError, UnknownVoice  # noqa: E402
 from worker.engine.registry import build  # noqa: E402
 from worker.engine.request import ChunkRequest  # noqa: E402
 from worker.engine.xtts.conditioning import maker_of  # noqa: E402
@@ -151,6 +151,9 @@ def test_a_broken_file_harms_no_other_voice_and_is_told_once(cast, keep, library
 
     assert set(revisions(cast.offered)) == {"anna", "default"}
     assert caplog.text.count("bert") == 2  # its name and its file, in one line
+    assert "bert.safetensors" in cast.faults["bert"]
+    with pytest.raises(CheckpointError, match=r"bert\.safetensors"):
+        cast.check(chunk(voice="bert"))
 
 
 def test_a_directory_that_cannot_be_seen_takes_no_voice_away(cast, keep, monkeypatch, caplog):
