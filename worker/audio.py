@@ -1,6 +1,7 @@
 """Audio on its way into a file: its rate, its 16-bit samples, its encoder.
 
-All streams: what is held in memory is one write, whatever the length of the file.
+All streams: what is held in memory is one write and the last few megabytes, whatever the length
+of the file.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ MAX_WAV_SAMPLES: Final = (2**32 - 1 - 44) // 2
 _LARGEST: Final = 32767.0
 _SMALLEST: Final = -32768.0
 
-#: Bytes from which on what is to be written goes to the system: a header goes with what follows.
-_TOGETHER_BYTES: Final = 4096
+#: Bytes from which on what is to be written goes to the system. A shorter file is made in memory
+#: and written as a whole: half a minute of WAV at 24 kHz, as most jobs are.
+TOGETHER_BYTES: Final = 2 << 20
 
 #: Bytes of a file that are read together for its hash.
 _READ_BYTES: Final = 1 << 20
@@ -138,9 +140,9 @@ class AudioWriter:
         """Write the end of the file; return its sha256, in hex digits, and its length in bytes."""
         try:
             self._encoder.close()
-            self._sink.flush()
+            sha256 = self._sink.seal()
             self._sink.check()
-            return self._sink.sha256(), self._sink.size_bytes
+            return sha256, self._sink.size_bytes
         finally:
             self._sink.close()
 
@@ -178,61 +180,81 @@ class _Sink:
     By a path, libsndfile would lose the error number of a full disk, and would fsync each
     file by itself when it is closed. So the error is kept here, for `check`.
 
-    Its place is kept here too, and short writes are gathered: each call of the system would
-    give the interpreter away to another thread.
+    Its place is kept here too, and what is written is held as long as it is short: each call of
+    the system gives the interpreter away to another thread.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
+        self._path = path
+        #: None until something is written to it.
+        self._file: int | None = None
+        self._is_closed = False
         self._place = 0
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
+        #: What is not written yet, and where in the file it begins.
+        self._held = bytearray()
+        self._held_from = 0
         #: Up to where it was ever written.
         self.size_bytes = 0
         self._error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        self._gathered.append(data)
-        self._gathered_bytes += len(data)
+        if not self._held_from <= self._place <= self._held_from + len(self._held):
+            self.flush()
+            self._held_from = self._place
+        start = self._place - self._held_from
+        self._held[start : start + len(data)] = data
         self._place += len(data)
         self.size_bytes = max(self.size_bytes, self._place)
-        if self._gathered_bytes >= _TOGETHER_BYTES:
+        if len(self._held) >= TOGETHER_BYTES:
             self.flush()
         return len(data)
 
     def flush(self) -> None:
-        rest = memoryview(b"".join(self._gathered))
-        place = self._place - self._gathered_bytes
-        self._gathered, self._gathered_bytes = [], 0
+        """Write what is held; a file is made at the first time, whatever that is."""
+        held, place = self._held, self._held_from
+        self._held, self._held_from = bytearray(), place + len(held)
         try:
+            rest = memoryview(held)
             while rest and self._error is None:
-                written = os.pwrite(self._file.fileno(), rest, place)
+                written = os.pwrite(self._opened(), rest, place)
                 place += written
                 rest = rest[written:]
         except OSError as error:
             self._error = error
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.flush()
         self._place = offset + (0, self._place, self.size_bytes)[whence]
         return self._place
 
     def tell(self) -> int:
         return self._place
 
-    def sha256(self) -> str:
-        """Return the hash of the file as it is on its disk."""
+    def seal(self) -> str:
+        """Write what is left; return the hash of the whole file."""
+        if self._file is None:
+            # It is all here.
+            digest = hashlib.sha256(self._held)
+            self.flush()
+            return digest.hexdigest()
+        self.flush()
         digest = hashlib.sha256()
         for place in range(0, self.size_bytes, _READ_BYTES):
-            digest.update(os.pread(self._file.fileno(), _READ_BYTES, place))
+            digest.update(os.pread(self._file, _READ_BYTES, place))
         return digest.hexdigest()
 
     def close(self) -> None:
-        if not self._file.closed:
+        if not self._is_closed:
             self.flush()
-            self._file.close()
+            self._is_closed = True
+            if self._file is not None:
+                os.close(self._file)
 
     def check(self) -> None:
         """Raise the first error of a write."""
         if self._error is not None:
             raise self._error
+
+    def _opened(self) -> int:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        return self._file

@@ -98,9 +98,6 @@ class Facts(BaseModel):
     take_samples: tuple[int, ...] = ()
     #: What took how long, for instance `waited` and `computed`. [s]
     timings_s: dict[str, float]
-    #: How loud it is, and its loudest sample. [dB of full scale]
-    rms_db: float | None = None
-    peak_db: float | None = None
     guarding: Guarding = Guarding()
     #: What decided the conversion into another voice; None if there was none.
     conversion: dict[str, JsonValue] | None = None
@@ -123,6 +120,9 @@ class Manifest(Facts):
     #: Counted at the file's own rate.
     samples: int
     sample_rate_hz: int
+    #: How loud it is, and its loudest sample; of a job's file alone. [dB of full scale]
+    rms_db: float | None = None
+    peak_db: float | None = None
 
     @computed_field  # type: ignore[prop-decorator]  # so that it is in the JSON too
     @property

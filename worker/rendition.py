@@ -18,7 +18,6 @@ from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.long_work import fact_of
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
-from .level import Level
 from .manifest import Doubt, Facts, Guarding
 from .plan import Plan, Script
 from .shared_takes import SharedTakes
@@ -60,7 +59,6 @@ def render(
         for judged in rendition.takes():
             for block in judged.take.blocks():
                 staged.write(block, judged.take.sample_rate_hz)
-                heard.level.add(block)
             heard.add(judged)
             station.retakes.add(judged.retakes)
             if rendition.chunks > 1:
@@ -106,7 +104,6 @@ class _Heard:
     retakes: int = 0
     trimmed_s: float = 0.0
     truncated: int = 0
-    level: Level = field(default_factory=Level)
     doubts: list[Doubt] = field(default_factory=list)
     #: Of each take.
     samples: list[int] = field(default_factory=list)
@@ -144,8 +141,6 @@ class _Heard:
             "chunks": self.chunks,
             "timings_s": {"waited": self.waited_s, "computed": self.computed_s},
             "guarding": guarding,
-            "rms_db": round(self.level.rms_db, 2),
-            "peak_db": round(self.level.peak_db, 2),
         }
 
 

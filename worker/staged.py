@@ -13,6 +13,7 @@ from producer.job import OutputSpec
 from .audio import AudioWriter, EncoderError, Resampler, check_samples, choose_rate, file_name
 from .engine.request import Samples
 from .errors import BadAudio, StoreFailed, store_error
+from .level import Level
 from .manifest import Facts, Manifest
 
 
@@ -47,6 +48,7 @@ class Staged:
         self._native_rate_hz = native_rate_hz
         self._rate_hz = choose_rate(output, native_rate_hz)
         self._publish = publish
+        self._level = Level()
         self._resampler = Resampler(native_rate_hz, self._rate_hz)
         self._writer = AudioWriter(self._audio, self._format, self._rate_hz)
 
@@ -59,6 +61,7 @@ class Staged:
         if rate_hz != self._native_rate_hz:
             raise BadAudio(f"a chunk of {rate_hz} Hz in a job of {self._native_rate_hz} Hz")
         check_samples(samples)
+        self._level.add(samples)
         with storing(self._audio):
             self._writer.write(self._resampler.convert(samples))
 
@@ -80,6 +83,8 @@ class Staged:
                 size_bytes=size_bytes,
                 samples=self._writer.samples,
                 sample_rate_hz=self._rate_hz,
+                rms_db=round(self._level.rms_db, 2),
+                peak_db=round(self._level.peak_db, 2),
             )
             return self._publish(manifest)
 

@@ -19,6 +19,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,8 @@ class Store:
         self._volumes = volumes
         self._durability = durability
         self._staging = volumes.processed / STAGING
+        #: Names that no other store gives, and no call of the system for each.
+        self._prefix, self._numbers = uuid.uuid4().hex, count()
 
     def prepare(self) -> None:
         """Make the directories, prove that they can be written, drop what dead workers left.
@@ -126,15 +129,24 @@ class Store:
         """Give a directory for the files of `key`, and what publishes it; see `stage`."""
         self._volumes.entry(key)
         directory = self._fresh()
+        is_left = True
+
+        def publish(manifest: Manifest) -> Entry:
+            nonlocal is_left
+            winner = self._publish(directory, manifest)
+            is_left = winner is not None
+            return winner or self._entry(manifest)
+
         try:
             with storing(directory):
                 _make_below(directory, self._staging)
-            yield directory, lambda manifest: self._publish(directory, manifest)
+            yield directory, publish
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            if is_left:
+                shutil.rmtree(directory, ignore_errors=True)
 
-    def _publish(self, staged: Path, manifest: Manifest) -> Entry:
-        """Make `staged` the entry of its key, unless a whole one is there; return that entry."""
+    def _publish(self, staged: Path, manifest: Manifest) -> Entry | None:
+        """Make `staged` the entry of its key, unless a whole one is there; return that one."""
         target = self._volumes.entry(manifest.content_key)
         winner: Entry | None = None
 
@@ -146,7 +158,7 @@ class Store:
 
         _write(staged / MANIFEST, manifest.encode().encode())
         self._durability.publish(staged, move)
-        return winner or self._entry(manifest)
+        return winner
 
     def _yield_or_replace(self, staged: Path, manifest: Manifest) -> Entry | None:
         """Return the entry that was first, or None once ours stands in a broken one's place."""
@@ -168,7 +180,7 @@ class Store:
         return Entry(audio.relative_to(self._volumes.home).as_posix(), manifest)
 
     def _fresh(self) -> Path:
-        return self._staging / uuid.uuid4().hex
+        return self._staging / f"{self._prefix}-{next(self._numbers)}"
 
 
 @contextmanager

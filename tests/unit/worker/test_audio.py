@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -16,6 +20,7 @@ from hypothesis import strategies as st
 
 from producer.job import RATES_OF, AudioFormat, OutputSpec
 from worker.audio import (
+    TOGETHER_BYTES,
     AudioWriter,
     Resampler,
     check_samples,
@@ -76,15 +81,30 @@ def test_a_tone_is_the_same_tone_in_every_format(
     assert np.sqrt(np.mean(heard**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
+@contextmanager
+def held_bytes(together_bytes: int) -> Iterator[None]:
+    """Let files be written to the disk whenever so much has come together."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("worker.audio.TOGETHER_BYTES", together_bytes)
+        yield
+
+
 @settings(max_examples=30, deadline=None)
-@given(cuts=cuts, to_hz=st.sampled_from([8000, 22050, 24000, 48000]))
-def test_any_partition_into_writes_gives_the_same_wav_bytes(cuts: list[int], to_hz: int) -> None:
+@given(
+    cuts=cuts,
+    to_hz=st.sampled_from([8000, 22050, 24000, 48000]),
+    together_bytes=st.sampled_from([1, 50, 1000]),
+)
+def test_any_partition_into_writes_gives_the_same_wav_bytes(
+    cuts: list[int], to_hz: int, together_bytes: int
+) -> None:
     samples = tone(22050, seconds=0.15)
 
     with tempfile.TemporaryDirectory() as home:
         at_once, in_pieces = Path(home, "at_once"), Path(home, "in_pieces")
         written(at_once, "wav", [samples], 22050, to_hz)
-        written(in_pieces, "wav", pieces_of(samples, cuts), 22050, to_hz)
+        with held_bytes(together_bytes):
+            written(in_pieces, "wav", pieces_of(samples, cuts), 22050, to_hz)
 
         assert in_pieces.read_bytes() == at_once.read_bytes()
 
@@ -105,12 +125,49 @@ def test_pieces_sound_like_the_whole(tmp_path: Path, format: AudioFormat) -> Non
 def test_the_file_grows_while_it_is_written(tmp_path: Path, format: AudioFormat) -> None:
     writer = AudioWriter(tmp_path / "audio", format, 8000)
 
-    for _ in range(30):
-        writer.write(tone(8000))
-    before_the_end_bytes = (tmp_path / "audio").stat().st_size
-    writer.close()
+    with held_bytes(4096):
+        for _ in range(30):
+            writer.write(tone(8000))
+        before_the_end_bytes = (tmp_path / "audio").stat().st_size
+        writer.close()
 
     assert before_the_end_bytes > 0.8 * (tmp_path / "audio").stat().st_size
+
+
+@pytest.mark.parametrize("together_bytes", [1000, TOGETHER_BYTES])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_seal_tells_the_hash_and_the_length_of_the_file(
+    tmp_path: Path, format: AudioFormat, together_bytes: int
+) -> None:
+    writer = AudioWriter(tmp_path / "audio", format, 24000)
+
+    with held_bytes(together_bytes):
+        writer.write(tone(24000))
+        sha256, size_bytes = writer.seal()
+
+    content = (tmp_path / "audio").read_bytes()
+    assert sha256 == hashlib.sha256(content).hexdigest()
+    assert size_bytes == len(content)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_short_file_is_written_as_a_whole(
+    tmp_path: Path, format: AudioFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite, writes_bytes = os.pwrite, list[int]()
+
+    def write(file: int, data: bytes, place: int) -> int:
+        writes_bytes.append(len(data))
+        return pwrite(file, data, place)
+
+    monkeypatch.setattr("os.pwrite", write)
+    writer = AudioWriter(tmp_path / "audio", format, 24000)
+
+    for _ in range(6):
+        writer.write(tone(24000))
+    writer.seal()
+
+    assert writes_bytes == [(tmp_path / "audio").stat().st_size]
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
@@ -169,7 +226,7 @@ def test_every_format_can_hold_the_chosen_rate(native_hz: int, format: AudioForm
 def test_a_full_disk_is_told_at_the_write_that_does_not_fit(format: AudioFormat) -> None:
     writer = AudioWriter(FULL_DISK, format, 8000)
 
-    with pytest.raises(OSError) as raised:
+    with held_bytes(4096), pytest.raises(OSError) as raised:
         writer.write(tone(8000, 30.0))
 
     assert raised.value.errno == errno.ENOSPC

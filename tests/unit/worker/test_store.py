@@ -54,6 +54,9 @@ def test_an_entry_is_the_file_and_the_truth_about_it(shelf: Shelf, format: Audio
         size_bytes=audio.stat().st_size,
         samples=48_000,
         sample_rate_hz=48_000,
+        # Of a sine at half the full scale.
+        rms_db=-9.03,
+        peak_db=-6.02,
     )
     heard, rate_hz = soundfile.read(audio)
     assert (len(heard), rate_hz) == (48_000, 48_000)
