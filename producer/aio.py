@@ -21,7 +21,7 @@ from .client import Item, Job, Progress, SpeechResult, VoiceFarm
 from .errors import WaitTimeout
 from .following import RECHECK_S, Pending
 from .job import SpeechJob
-from .ledger import JobRow
+from .job_row import JobRow
 from .state import JobState
 
 
@@ -46,8 +46,7 @@ class AsyncJob:
 
     async def progress(self) -> Progress:
         """Return how far the job is."""
-        row = await self.row()
-        return Progress(row.chunks_done, row.chunks, row.audio_s)
+        return Progress.of(await self.row())
 
     async def wait(self, timeout_s: float | None = None) -> JobState:
         """Wait until the job has ended and return how; `WaitTimeout` leaves it running."""

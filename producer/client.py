@@ -21,7 +21,8 @@ from .following import follow
 from .intake import take_in, take_in_many
 from .job import AnyJob, RvcSettings, SpeechJob, convert_job, new_job_id, speech_job
 from .job_handle import Job, Progress, SpeechResult
-from .ledger import JobRow, Ledger
+from .job_row import JobRow
+from .ledger import Ledger
 from .overview import Overview, read_overview
 from .queues import CATALOGUE_KEY, Priority
 from .state import JobState

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from .errors import JobCancelled, JobFailed, VolumeUnavailable, WaitTimeout
 from .job import decode
-from .ledger import JobRow
+from .job_row import JobRow
 from .retrying import free
 from .state import JobState
 
@@ -26,6 +26,15 @@ class Progress:
     chunks: int
     #: Seconds of audio computed so far.
     audio_s: float
+    #: What is done with a long recording at the moment: `reading`, `pitch`, `converting` or
+    #: `finishing`, and how much of that is done, 0 .. 1. Empty for all else.
+    stage: str = ""
+    stage_share: float = 0.0
+
+    @classmethod
+    def of(cls, row: JobRow) -> Self:
+        """Read a row."""
+        return cls(row.chunks_done, row.chunks, row.audio_s, row.stage, row.stage_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,7 @@ class Job:
     @property
     def progress(self) -> Progress:
         """How far the job is."""
-        row = self.row()
-        return Progress(row.chunks_done, row.chunks, row.audio_s)
+        return Progress.of(self.row())
 
     def wait(self, timeout_s: float | None = None) -> JobState:
         """Wait until the job has ended and return how; `WaitTimeout` leaves it running."""

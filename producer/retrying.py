@@ -20,7 +20,7 @@ _FREE: Final = (
 local before = redis.call('HGET', KEYS[1], 'state')
 if before ~= 'failed' then return before end
 redis.call('HDEL', KEYS[1], 'reason', 'detail', 'losses', 'attempts', 'cancel', 'node',
-  'chunks', 'chunks_done', 'audio_s')
+  'chunks', 'chunks_done', 'audio_s', 'stage', 'stage_share')
 redis.call('HSET', KEYS[1], 'state', 'queued', 'at:queued', ARGV[2])
 redis.call('PERSIST', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])

@@ -117,9 +117,18 @@ class Attempt:
             raise Ignore(f"job {self.job_id} has ended, or runs by another message")
         return started
 
-    def progress(self, chunks: int, chunks_done: int, audio_s: float) -> None:
+    def progress(
+        self,
+        chunks: int,
+        chunks_done: int,
+        audio_s: float,
+        *,
+        stage: str = "",
+        stage_share: float = 0.0,
+    ) -> None:
         """Note how far the job is, and end it if somebody has asked for that."""
-        if self._station.ledger.progress(self.job_id, chunks, chunks_done, audio_s):
+        far = (chunks, chunks_done, audio_s)
+        if self._station.ledger.progress(self.job_id, *far, stage=stage, stage_share=stage_share):
             self.cancel()
         if self._cancelled.is_set():
             raise TakeCancelled("the job was cancelled")

@@ -16,6 +16,7 @@ from producer.job import EngineJob
 
 from .engine.errors import ChunkTooLong, TakeCancelled
 from .engine.long_work import fact_of
+from .engine.progress import Progress
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .manifest import Doubt, Facts, Guarding
@@ -79,10 +80,12 @@ def render(
 
 
 def _tell(station: Station, attempt: Attempt, request: ChunkRequest) -> None:
-    """Note how much of a long recording is converted; it is the only chunk of its job."""
-    converted_s = station.engine.snapshot().get(fact_of(request.id))
-    if converted_s:
-        attempt.progress(1, 0, float(converted_s))
+    """Note how far a long recording is; it is the only chunk of its job."""
+    told = station.engine.snapshot().get(fact_of(request.id))
+    if told and request.recording is not None:
+        far = Progress.decode(str(told))
+        converted_s = far.converted_share * request.recording.duration_s
+        attempt.progress(1, 0, converted_s, stage=far.stage.value, stage_share=far.share)
 
 
 def _source(station: Station, attempt: Attempt, script: Script, *, guarded: bool) -> TakeSource:

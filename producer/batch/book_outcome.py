@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VolumeUnavailable
-from ..ledger import JobRow
+from ..job_row import JobRow
 from ..volumes import Volumes
 from .proof import MANIFEST, Flaw, Proof, content_of, problem_of
 

@@ -11,7 +11,7 @@ from ..errors import BatchNotFound, JobNotFound, WaitTimeout
 from ..intake import take_in
 from ..job import new_job_id
 from ..job_handle import Job
-from ..ledger import JobRow
+from ..job_row import JobRow
 from ..state import JobState
 from .account import book_id_of
 from .archive import Archive, completed

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..assemble_job import AssembleJob
 from ..errors import BatchNotFound, InvalidItem
-from ..ledger import JobRow, fields_of
+from ..job_row import JobRow
+from ..ledger import fields_of
 from ..queues import BATCHES_KEY, PAUSED_KEY, batch_key, job_key, state_key
 from ..state import JobState, Reason
 from .account import book_id_of, job_id_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import VolumeUnavailable
-from ..ledger import JobRow
+from ..job_row import JobRow
 from ..volumes import Volumes
 from .ledger import ItemRow
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..job import SpeechJob
-from ..ledger import JobRow
+from ..job_row import JobRow
 from ..state import JobState
 from .batch_row import BatchRow
 from .ledger import ItemRow

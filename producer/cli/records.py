@@ -9,7 +9,7 @@ from ..errors import JobCancelled, JobFailed, VoicefarmError
 from ..state import JobState
 
 if TYPE_CHECKING:
-    from ..ledger import JobRow
+    from ..job_row import JobRow
     from ..volumes import Volumes
 
 
@@ -25,6 +25,8 @@ def facts_of(row: JobRow, volumes: Volumes) -> dict[str, Any]:
         "losses": row.losses,
         "chunks": row.chunks or None,
         "chunks_done": row.chunks_done,
+        "stage": row.stage or None,
+        "stage_share": row.stage_share if row.stage else None,
         "retakes": row.retakes,
         "trimmed_s": row.trimmed_s,
         "truncated": row.truncated,
@@ -72,6 +74,8 @@ def lines_of(row: JobRow, listening: bool) -> list[str]:
         lines.append(
             f"progress  {row.chunks_done}/{row.chunks} chunks, {row.audio_s:.1f} s of audio"
         )
+    if row.stage:
+        lines.append(f"stage     {row.stage}, {row.stage_share:.0%} of it done")
     lines += _troubles(row)
     if not row.state.is_final and not listening:
         lines.append("workers   none is listening; `voicefarm up` starts one")

@@ -19,6 +19,7 @@ from .output import Bar, Output
 
 if TYPE_CHECKING:
     from ..client import Job, VoiceFarm
+    from ..job_row import JobRow
 
 #: How often the bar of one job is drawn anew; the bar of many moves when one of them ends.
 _REFRESH_ONE_S: Final = 0.5
@@ -74,8 +75,7 @@ class Wait:
             if not pending or time.monotonic() >= deadline_s:
                 return
             if total == 1:
-                row = next(iter(pending.values())).row()
-                bar(row.state.value, row.chunks_done, row.chunks)
+                show(bar, next(iter(pending.values())).row())
             if not doubted and time.monotonic() - started_s > _DOUBT_S:
                 doubted = True
                 self._tell_if_nobody_listens()
@@ -99,6 +99,14 @@ class Wait:
             else:
                 self.output.error(f"the work goes on: `voicefarm wait {ids}` waits again")
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+
+
+def show(bar: Bar, row: JobRow) -> None:
+    """Show how far one job is: its chunks, or the stage of a long recording."""
+    if row.stage:
+        bar(row.stage, round(100 * row.stage_share), 100)
+    else:
+        bar(row.state.value, row.chunks_done, row.chunks)
 
 
 def wait_options(function: Command) -> Command:

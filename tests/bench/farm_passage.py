@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from producer import Job, JobState, VoiceFarm
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 
 from .farm_figures import End, of_passage
 

@@ -22,6 +22,7 @@ from tests.unit.worker.engine.rvc.tiny_index import write_index
 from tests.unit.worker.engine.rvc.tiny_rmvpe import TinyRmvpe
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
+from worker.engine.progress import Progress, Stage
 from worker.engine.rvc.audio_file import AudioFile
 from worker.engine.rvc.clip import Conversion
 from worker.engine.rvc.content import Content
@@ -101,13 +102,12 @@ def _convert(converter: Converter, source: AudioFile, folder: Path) -> int:
     )
     clip = LongClip(source, voice, Conversion(length="exact"))
     conversion = LongConversion(converter, clip, folder)
-    told_at = 0.0
-    for share in conversion.steps():
-        if share > told_at + 0.1:
-            told_at = share
-            print(
-                f"   {share:4.0%}: {_memory_mb('VmRSS')} MB now, {_memory_mb('VmHWM')} MB at most"
-            )
+    told = Progress(Stage.READING, 0.0)
+    for far in conversion.steps():
+        if far.stage is not told.stage or far.share > told.share + 0.1:
+            told = far
+            memory = f"{_memory_mb('VmRSS')} MB now, {_memory_mb('VmHWM')} MB at most"
+            print(f"   {far.stage:10} {far.share:4.0%}: {memory}", flush=True)
     samples = 0
     with soundfile.SoundFile(folder / "converted.wav", "w", 32000, 1, "PCM_16") as output:
         for block in conversion.blocks():

@@ -179,6 +179,18 @@ def test_a_running_job_is_asked_to_end_and_the_worker_hears_of_it(farm):
     assert farm.ledger.progress(job.id, chunks=3, chunks_done=1, audio_s=2.0)
 
 
+def test_the_stage_of_a_long_recording_is_told_while_its_job_runs(farm):
+    job = farm.submit("A recording, let us say.")
+    farm.ledger.start(job.id, "w@test", time.time(), "token", "tag")
+    farm.ledger.progress(job.id, 1, 0, 0.0, stage="reading", stage_share=0.5)
+
+    running = job.progress
+    finish(farm, job.id)
+
+    assert (running.stage, running.stage_share) == ("reading", 0.5)
+    assert (job.progress.stage, job.progress.stage_share) == ("", 0.0)
+
+
 def test_an_ended_job_cannot_be_cancelled(farm):
     job = farm.submit("Too late")
     finish(farm, job.id)

@@ -10,7 +10,7 @@ from producer.assemble_job import AssembleJob
 from producer.batch.ledger import ItemRow
 from producer.content_key import Plain, content_key
 from producer.job import SpeechJob
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 
 #: Missing items that are told by name; the others are counted.
 SHOWN_MISSING: Final = 5

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from .lifecycle import Facts
 from .model import ConversionOffer, Outcome
+from .progress import Progress
 from .request import ConversionRequest, Samples
 
 
@@ -87,8 +88,8 @@ class VoiceConverter(Protocol):
         Raise `EngineOutOfMemory` or `MemoryError` if they do not fit together.
         """
 
-    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
-        """Convert bit by bit into the file, and return the rate; yields the share that is done.
+    def convert_long(self, source: LongSource) -> Generator[Progress, None, int]:
+        """Convert bit by bit into the file, and return the rate; yields how far it is.
 
         Raises what is wrong, an `EngineError`, `MemoryError` or `OSError`. Closed early it leaves
         nothing but what it has written of the file.

@@ -17,6 +17,7 @@ from .converter import LongSource, Portions, Source
 from .errors import ChunkFailed, EngineOutOfMemory, UnfitVoice, UnknownVoice
 from .lifecycle import Facts
 from .model import ConversionOffer, Outcome, TargetVoice
+from .progress import Progress, Stage
 from .request import ConversionRequest, Samples, Sound
 
 #: Decides the sound; changes whenever it does.
@@ -81,9 +82,10 @@ class FakeConverter:
             raise EngineOutOfMemory(f"{wanted_s} s wanted of {self._memory_s}")
         return [self._outcome(source) for source in sources]
 
-    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
+    def convert_long(self, source: LongSource) -> Generator[Progress, None, int]:
         """Ring second by second, as if each were a recording."""
         voice = VOICES[source.wanted.voice]
+        done = 0
         with opened(source.file) as audio, source.target.open("wb") as target:
             for block in mono(audio):
                 for part in np.split(block, range(audio.samplerate, len(block), audio.samplerate)):
@@ -91,7 +93,8 @@ class FakeConverter:
                     if isinstance(outcome, Exception):
                         raise outcome
                     target.write(outcome.samples.tobytes())
-                yield 0.0
+                done += len(block)
+                yield Progress(Stage.CONVERTING, min(1.0, done / max(1, audio.frames)))
         return voice.sample_rate_hz
 
     def facts(self) -> Facts:

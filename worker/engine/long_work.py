@@ -16,6 +16,7 @@ from .device_fault import is_device_fault
 from .errors import ChunkFailed, EngineError, EngineOutOfMemory
 from .lifecycle import Facts
 from .model import Outcome
+from .progress import Progress
 from .request import ConversionRequest, Recording, Sound
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,8 @@ TAKE: Final = "take.f32"
 @dataclass(slots=True, eq=False)
 class _Work:
     source: LongSource
-    #: How long the recording is.
-    duration_s: float
-    bits: Generator[float, None, int] | None = None
-    share: float = 0.0
+    bits: Generator[Progress, None, int] | None = None
+    progress: Progress | None = None
 
 
 class LongWork:
@@ -43,7 +42,7 @@ class LongWork:
         self._converter = converter
         self._line: deque[_Work] = deque()
         # Replaced, never changed: other threads may be reading it.
-        self._converted_s: Mapping[str, float] = {}
+        self._far: Mapping[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._line)
@@ -52,14 +51,14 @@ class LongWork:
         return any(one.source.id == chunk_id for one in self._line)
 
     def facts(self) -> Facts:
-        """Return how many seconds of each are converted, under the name that `fact_of` gives it."""
-        return self._converted_s
+        """Return the encoded `Progress` of each, under the name that `fact_of` gives it."""
+        return self._far
 
     def add(self, chunk_id: str, recording: Recording, wanted: ConversionRequest) -> None:
         """Put a recording at the end."""
         scratch = Path(recording.scratch)
         source = LongSource(chunk_id, Path(recording.path), wanted, scratch, scratch / TAKE)
-        self._line.append(_Work(source, recording.samples / recording.rate_hz))
+        self._line.append(_Work(source))
 
     def drop(self, chunk_id: str) -> None:
         """Forget a recording and what was made of it; one that is not here is no error."""
@@ -78,10 +77,8 @@ class LongWork:
         if outcome is None:
             # Behind those that are under way, before those that wait.
             self._line.insert(AT_ONCE - 1, work)
-        self._converted_s = {
-            fact_of(one.source.id): round(one.share * one.duration_s, 1)
-            for one in self._line
-            if one.share
+        self._far = {
+            fact_of(one.source.id): one.progress.encode() for one in self._line if one.progress
         }
         return {} if outcome is None else {work.source.id: outcome}
 
@@ -91,7 +88,7 @@ class LongWork:
         try:
             if work.bits is None:
                 work.bits = self._converter.convert_long(source)
-            work.share = next(work.bits)
+            work.progress = next(work.bits)
         except StopIteration as end:
             return _mapped(source.target, end.value)
         except EngineError as error:
@@ -109,8 +106,8 @@ class LongWork:
 
 
 def fact_of(chunk_id: str) -> str:
-    """Return the name of the fact how many seconds of a long recording are converted."""
-    return f"converted_s of {chunk_id}"
+    """Return the name of the fact how far a long recording is."""
+    return f"converting {chunk_id}"
 
 
 def _mapped(file: Path, rate_hz: int) -> Outcome:

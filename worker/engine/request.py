@@ -47,6 +47,11 @@ class Recording:
     scratch: str
 
     @property
+    def duration_s(self) -> float:
+        """How long it is."""
+        return self.samples / self.rate_hz
+
+    @property
     def is_long(self) -> bool:
         """True if it is not to be in memory as a whole."""
         return self.samples > LONG_S * self.rate_hz

@@ -16,7 +16,7 @@ from producer.content_key import content_key
 from producer.decisions import Decision
 from producer.errors import BrokerRefused, BrokerUnavailable, JobNotFound, NoWorker
 from producer.job import AnyJob, SpeechJob, convert_job, new_job_id, speech_job
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 from producer.overview import Overview
 from producer.state import JobState
 from producer.voices import Catalogue

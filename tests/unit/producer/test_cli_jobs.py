@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from producer.cli.waiting import show
 from producer.state import JobState
 from tests.unit.producer.cli_stage import AUDIO
 
@@ -89,6 +90,31 @@ def test_status_of_a_suspicious_job_shows_the_doubt_and_what_was_done_about_it(s
     ]
     told = json.loads(stage.out)
     assert (told["retakes"], told["trimmed_s"], told["truncated"]) == (2, 1.25, 1)
+
+
+def test_status_of_a_long_recording_says_what_is_done_with_it(stage):
+    job_id = stage.submit()
+    row = replace(stage.farm.rows[job_id], state=JobState.RUNNING, chunks=1)
+    stage.farm.rows[job_id] = replace(row, stage="pitch", stage_share=0.256)
+
+    stage.run("status", job_id)
+    lines = stage.out.splitlines()
+    stage.run("status", "--json", job_id)
+
+    assert "stage     pitch, 26% of it done" in lines
+    told = json.loads(stage.out)
+    assert (told["stage"], told["stage_share"]) == ("pitch", 0.256)
+
+
+def test_a_bar_shows_the_stage_of_a_long_recording_and_else_the_chunks(stage):
+    job_id = stage.submit()
+    row = replace(stage.farm.rows[job_id], state=JobState.RUNNING, chunks=3, chunks_done=1)
+    shown = []
+
+    for one in (row, replace(row, stage="reading", stage_share=0.5)):
+        show(lambda *said: shown.append(said), one)
+
+    assert shown == [("running", 1, 3), ("reading", 50, 100)]
 
 
 def test_wait_prints_each_job_as_it_ends(stage):

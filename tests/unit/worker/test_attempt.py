@@ -38,7 +38,7 @@ class MemoryLedger:
         self.on_change()
         return True
 
-    def progress(self, job_id, chunks, chunks_done, audio_s):
+    def progress(self, job_id, chunks, chunks_done, audio_s, **stage):
         return self.wants_cancel
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from worker.engine.engine import Engine
 from worker.engine.errors import ChunkFailed, ChunkTooLong, TakeCancelled
 from worker.engine.fake import FakeModel, FakeOptions, tones
+from worker.engine.long_work import fact_of
+from worker.engine.progress import Progress, Stage
 from worker.engine.request import ChunkRequest, Recording, Take
 from worker.guard import Guard
-from worker.rendition import Rendition
+from worker.rendition import Rendition, _tell
 from worker.take_source import OwnTakes
 
 
@@ -166,3 +169,26 @@ def test_a_long_recording_that_is_waited_for_is_told_of(monkeypatch):
 
     assert len(takes) == 1
     assert told == ["0"] * 3
+
+
+@pytest.mark.parametrize(
+    ("far", "converted_s"),
+    [
+        (Progress(Stage.READING, 0.5), 0.0),
+        (Progress(Stage.PITCH, 1.0), 0.0),
+        (Progress(Stage.CONVERTING, 0.25), 900.0),
+        (Progress(Stage.FINISHING, 0.5), 3600.0),
+    ],
+)
+def test_what_is_done_with_a_long_recording_reaches_its_row(far, converted_s):
+    request = replace(next(iter(chunks(1))), recording=Recording("a.wav", 16000, 57_600_000, "x"))
+    told = []
+    facts = {fact_of(request.id): far.encode()}
+    station = SimpleNamespace(engine=SimpleNamespace(snapshot=lambda: facts))
+    attempt = SimpleNamespace(progress=lambda *said, **stage: told.append((*said, stage)))
+
+    _tell(station, attempt, request)
+    facts.clear()
+    _tell(station, attempt, request)
+
+    assert told == [(1, 0, converted_s, {"stage": far.stage, "stage_share": far.share})]

@@ -72,7 +72,7 @@ class Converter:
         # What is said comes first: a GPU computes it while the host is busy with the pitch.
         said = self.stages.features(_parts_of(work.values()))
         for found in self.stages.find_pitch(list(work.values())):
-            if found is not None and found[1] is not None:
+            if not isinstance(found, int) and found[1] is not None:
                 results[places[found[0]]] = found[1]
                 del work[places[found[0]]]
         parts = _parts_of(work.values())

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..lifecycle import Facts
 from ..model import ConversionOffer, Outcome
+from ..progress import Progress, Stage
 from ..request import ConversionRequest, Sound
 from ..transfers import received
 from ..xtts.placement import DeviceName, Placement, Precision
@@ -186,7 +187,7 @@ class RvcConverter:
                 )
         return [outcomes[source.id] for source in sources]
 
-    def convert_long(self, source: LongSource) -> Generator[float, None, int]:
+    def convert_long(self, source: LongSource) -> Generator[Progress, None, int]:
         """Convert one recording bit by bit, exactly as `convert` would if it could hold it."""
         if self._parts is None:
             raise self._obstacle.again()
@@ -208,7 +209,7 @@ class RvcConverter:
             yield from long.steps()
             for samples in long.blocks():
                 target.write(samples.float().cpu().numpy().tobytes())
-                yield 1.0
+                yield Progress(Stage.FINISHING, 1.0)
         return clip.output_rate_hz
 
     def facts(self) -> Facts:

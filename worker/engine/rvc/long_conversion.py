@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
+from ..progress import Progress, Stage
 from .clip import Conversion, check_voice, output_rate_hz
 from .converter import (
     INPUT_PEAK,
@@ -35,7 +36,7 @@ from .recording import Recording
 from .resampling import resampled_blocks
 from .scratch import Scratch
 from .splitting import RATE_HZ, cuts
-from .stages import Part
+from .stages import Part, pieces_in
 from .voice import Voice
 
 #: Samples that are filtered, weighed or handed out at a time.
@@ -48,6 +49,10 @@ class AudioSource(Protocol):
     @property
     def rate_hz(self) -> int:
         """Frames in a second."""
+
+    @property
+    def claimed_s(self) -> float:
+        """How long it says that it is."""
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield parts of it, [frames] or [frames, channels] float32."""
@@ -73,7 +78,7 @@ class LongConversion:
     """One of them under way. Used by one thread at a time, which may do other things between.
 
     conversion = LongConversion(converter, clip, scratch_folder)
-    for share in conversion.steps():    # each is a bounded piece of work
+    for progress in conversion.steps(): # each is a bounded piece of work
         ...                             # tell, convert something else, or give up
     for samples in conversion.blocks():
         ...
@@ -93,8 +98,8 @@ class LongConversion:
         self._peak = 0.0
 
     @torch.inference_mode()
-    def steps(self) -> Iterator[float]:
-        """Convert, and yield the share of the stretches that is done after each bit of work.
+    def steps(self) -> Iterator[Progress]:
+        """Convert, and yield how far it is after each bit of work, until it can be handed out.
 
         Raises what `Converter.convert` returns, before the work that it would spoil, and `OSError`
         where the disk is full.
@@ -104,16 +109,18 @@ class LongConversion:
         check_voice(clip.voice, clip.conversion, clip.speaker, width)
         yield from self._brought_to_16_khz()
         recording = self._split()
+        pieces = pieces_in(recording)
         for found in stages.find_pitch([recording]):
-            if found is not None and found[1] is not None:
+            if isinstance(found, int):
+                yield Progress(Stage.PITCH, found / pieces)
+            elif found[1] is not None:
                 raise found[1]
-            yield 0.0
         parts = [Part(recording, number) for number in range(len(recording.stretches))]
         for first, group in self._groups(parts):
             features = stages.blended(group, stages.features(group))
             for samples in stages.spoken(group, features):
                 self._spoken.append(samples)
-            yield (first + len(group)) / len(parts)
+            yield Progress(Stage.CONVERTING, (first + len(group)) / len(parts))
         yield from self._weighed()
 
     @torch.inference_mode()
@@ -127,20 +134,22 @@ class LongConversion:
         for scratch in (self._read, self._source, self._spoken):
             scratch.close()
 
-    def _brought_to_16_khz(self) -> Iterator[float]:
+    def _brought_to_16_khz(self) -> Iterator[Progress]:
         """Read, resample, make quieter what is too loud, and filter."""
         check_rate(self._clip.source.rate_hz)
+        expected = max(1.0, self._clip.source.claimed_s * RATE_HZ)
         peak = 0.0
         for wave in resampled_blocks(self._mono(), self._clip.source.rate_hz, RATE_HZ):
             if len(wave):
                 peak = max(peak, float(wave.abs().max()))
                 self._read.append(wave)
-            yield 0.0
+            # What a file claims of itself is believed for this alone.
+            yield Progress(Stage.READING, min(1.0, len(self._read) / expected) / 2)
         check_samples(len(self._read))
         quieter = _Scaled(self._read, max(1.0, peak / INPUT_PEAK), self._device)
         for start, stop in _spans(len(quieter)):
             self._source.append(high_passed_block(quieter, start, stop))
-            yield 0.0
+            yield Progress(Stage.READING, (1 + stop / len(quieter)) / 2)
         self._read.close()
 
     def _mono(self) -> Iterator[Tensor]:
@@ -172,7 +181,7 @@ class LongConversion:
         for first in range(0, len(parts), count):
             yield first, parts[first : first + count]
 
-    def _weighed(self) -> Iterator[float]:
+    def _weighed(self) -> Iterator[Progress]:
         """Find the loudness of both, and the peak of what will leave."""
         if self._clip.conversion.rms_mix_rate != 1 and self._samples:
             rate_hz, host = self._clip.voice.config.sample_rate_hz, torch.device("cpu")
@@ -182,11 +191,15 @@ class LongConversion:
                 loudness_of(source, RATE_HZ, host),
                 loudness_of(spoken, rate_hz, host),
             )
-            yield 1.0
+            yield Progress(Stage.FINISHING, 0.0)
+        rate_hz, seen_s = self._clip.output_rate_hz, 0.0
+        whole_s = self._samples / self._clip.voice.config.sample_rate_hz
         for block in self._even():
             if len(block):
                 self._peak = max(self._peak, float(block.abs().max()))
-            yield 1.0
+                seen_s += len(block) / rate_hz
+            # The other half is that it is written.
+            yield Progress(Stage.FINISHING, min(1.0, seen_s / whole_s) / 2)
 
     def _even(self) -> Iterator[Tensor]:
         """Yield the samples as they leave but for their peak."""

@@ -80,21 +80,23 @@ class Stages:
 
     def find_pitch(
         self, recordings: Sequence[Recording]
-    ) -> Iterator[tuple[Recording, Exception | None] | None]:
+    ) -> Iterator[tuple[Recording, Exception | None] | int]:
         """Give the pitch to those whose voice has one; yield each that has it, or why it has not.
 
         Only some pieces of long recordings are in memory at a time; after each batch of them there
-        is a None.
+        is the number of those that are done by then.
         """
         by_network = [one for one in recordings if _has(one, network=True)]
         pieces = [(one, piece) for one in by_network for piece in _pieces(one)]
         found: dict[Recording, dict[int, Tensor]] = defaultdict(dict)
         heard: list[tuple[Recording, Piece, int, Tensor]] = []
+        done = 0
         for batch in self._batched([(pair, _samples(*pair)) for pair in pieces]):
             waves = [_cut(*pair) for pair in batch]
             for (one, piece), wave, row in zip(batch, waves, self._pitch.heard(waves), strict=True):
                 heard.append((one, piece, frames_of(len(wave)), row))
-            yield None
+            done += len(batch)
+            yield done
             # A processor gains nothing by waiting, and would need the memory.
             if len(heard) >= _RECURRING or batch[0][0].device.type == "cpu":
                 self._recur(heard, found)
@@ -104,8 +106,13 @@ class Stages:
             yield one, None
         for one in recordings:
             if _has(one, network=False):
+                curves: list[Tensor] = []
                 try:
-                    _follow(one, [piece.kept(_host_f0(one, piece)) for piece in _pieces(one)])
+                    for piece in _pieces(one):
+                        curves.append(piece.kept(_host_f0(one, piece)))
+                        done += 1
+                        yield done
+                    _follow(one, curves)
                 except ChunkFailed as error:
                     yield one, error
                 else:
@@ -184,6 +191,11 @@ def grouped(items: Sequence[Item], key: Callable[[Item], Hashable]) -> list[list
 def _has(one: Recording, *, network: bool) -> bool:
     by_network = one.conversion.f0_method == "rmvpe"
     return one.voice.config.has_pitch and by_network == network
+
+
+def pieces_in(one: Recording) -> int:
+    """Return how many pieces of a recording `find_pitch` computes."""
+    return len(_pieces(one)) if one.voice.config.has_pitch else 0
 
 
 def _pieces(one: Recording) -> list[Piece]:

@@ -14,7 +14,7 @@ from producer.batch.report import BARS, report
 from producer.batch.report_page import page_of, verdict_of
 from producer.batch.schedule import Schedule
 from producer.job import speech_job
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 from producer.state import JobState
 
 

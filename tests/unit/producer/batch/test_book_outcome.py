@@ -11,7 +11,7 @@ import pytest
 
 from producer.batch.book_outcome import book_facts, prove_book
 from producer.batch.proof import Proof
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 from producer.state import JobState
 from producer.volumes import Volumes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from producer.assemble_job import AssembleJob
 from producer.batch.ledger import ItemRow
 from producer.job import SpeechJob
-from producer.ledger import JobRow
+from producer.job_row import JobRow
 from producer.state import JobState
 from worker.book.gathering import gather
 

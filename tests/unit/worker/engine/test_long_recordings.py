@@ -22,6 +22,7 @@ from worker.engine.errors import (
 )
 from worker.engine.fake_converter import FakeConverter, ringing
 from worker.engine.long_work import LongWork, fact_of
+from worker.engine.progress import Progress, Stage
 from worker.engine.request import LONG_S, ConversionRequest
 
 
@@ -68,7 +69,7 @@ def test_a_long_recording_that_fails_says_why_and_harms_nobody(
 ):
     class Failing(FakeConverter):
         def convert_long(self, source):
-            yield 0.0
+            yield Progress(Stage.READING, 0.5)
             raise error
 
     engine = converting_engines(Failing())
@@ -90,7 +91,7 @@ def test_a_long_recording_can_be_cancelled_between_two_bits(converting_engines, 
                 source.target.write_bytes(b"half")
                 while True:
                     baton(0.0)
-                    yield 0.5
+                    yield Progress(Stage.PITCH, 0.5)
             finally:
                 closed.append(True)
 
@@ -108,11 +109,16 @@ def test_a_long_recording_can_be_cancelled_between_two_bits(converting_engines, 
     assert list(Path(request.recording.scratch).iterdir()) == []
 
 
-def test_it_is_told_how_much_of_a_long_recording_is_converted(recording):
+def test_it_is_told_what_is_done_with_a_long_recording(recording):
+    far = [
+        Progress(Stage.READING, 0.5),
+        Progress(Stage.PITCH, 1 / 3),
+        Progress(Stage.CONVERTING, 0.25),
+    ]
+
     class Halfway(FakeConverter):
         def convert_long(self, source):
-            yield 0.0
-            yield 0.5
+            yield from far
             source.target.write_bytes(b"\0" * 400)
             return 100
 
@@ -123,5 +129,9 @@ def test_it_is_told_how_much_of_a_long_recording_is_converted(recording):
     while not work.turn():
         seen.append(work.facts())
 
-    assert seen == [{}, {fact_of("long"): (LONG_S + 20) / 2}]
+    assert [set(facts) for facts in seen] == 3 * [{fact_of("long")}]
+    found = [Progress.decode(facts[fact_of("long")]) for facts in seen]
+    assert [one.stage for one in found] == [one.stage for one in far]
+    assert [one.share for one in found] == pytest.approx([one.share for one in far], abs=1e-3)
+    assert [one.converted_share for one in found] == [0, 0, 0.25]
     assert work.facts() == {}

@@ -31,6 +31,7 @@ from worker.engine.errors import (
     UnknownVoice,
 )
 from worker.engine.fake import FakeModel
+from worker.engine.progress import Stage
 from worker.engine.request import ChunkRequest, ConversionRequest, Sound
 from worker.engine.rvc.clip import Clip, Conversion
 from worker.engine.rvc.content import Content
@@ -147,10 +148,10 @@ def test_a_long_recording_is_what_the_converter_makes_of_it(opened, alone, sourc
     target = tmp_path / "take.f32"
 
     bits = converter.convert_long(LongSource("l", file, wanted, tmp_path, target))
-    shares = []
+    stages = []
     while True:
         try:
-            shares.append(next(bits))
+            stages.append(next(bits).stage)
         except StopIteration as end:
             rate_hz = end.value
             break
@@ -160,7 +161,8 @@ def test_a_long_recording_is_what_the_converter_makes_of_it(opened, alone, sourc
     [expected] = alone.convert([clip])
     found = np.fromfile(target, np.float32)
     assert rate_hz == 32000
-    assert len(shares) > 5
+    assert len(stages) > 5
+    assert list(dict.fromkeys(stages)) == list(Stage)
     assert len(found) == 44 * 32000
     # The oscillator sums the pitch up over seconds: see docs/rvc.md.
     assert np.abs(found - expected.numpy()).max() < 0.01 * np.abs(found).max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from tests.conftest import needed
 from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
+from worker.engine.progress import Stage
 from worker.engine.rvc.clip import Clip, Conversion
 from worker.engine.rvc.content import Content
 from worker.engine.rvc.converter import Converter
@@ -47,6 +49,10 @@ class Parts:
 
     samples: Tensor
     rate_hz: int = 16000
+
+    @property
+    def claimed_s(self) -> float:
+        return len(self.samples) / max(1, self.rate_hz)
 
     def blocks(self) -> Iterator[Tensor]:
         return iter(self.samples.split(PART))
@@ -84,8 +90,12 @@ def chapter() -> Tensor:
 
 def converted(converter: Converter, clip: LongClip, scratch: Path) -> Tensor:
     conversion = LongConversion(converter, clip, scratch)
-    shares = list(conversion.steps())
-    assert shares == sorted(shares) and shares[-1] == 1
+    told = list(conversion.steps())
+    order = [(list(Stage).index(one.stage), one.share) for one in told]
+    assert order == sorted(order)
+    assert {one.stage for one in told} == set(Stage)
+    for stage in (Stage.READING, Stage.PITCH, Stage.CONVERTING):
+        assert max(one.share for one in told if one.stage is stage) == 1
     found = torch.cat(list(conversion.blocks()))
     conversion.close()
     return found
@@ -132,6 +142,31 @@ def test_rates_and_channels_change_nothing(converter, voice, tmp_path, rate_hz):
     torch.testing.assert_close(found, whole, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("method", ["rmvpe", "pm", "harvest"])
+@pytest.mark.usefixtures("_small_blocks")
+def test_every_step_is_a_bounded_piece_of_work(converter, voice, chapter, tmp_path, method):
+    for name, module in (("pm", "parselmouth"), ("harvest", "pyworld")):
+        if name == method:
+            needed(module)
+    clip = LongClip(Parts(chapter), voice, Conversion(f0_method=method))
+    conversion = LongConversion(converter, clip, tmp_path)
+
+    stages = Counter(one.stage for one in conversion.steps())
+
+    # Pieces of 3.2 s at 16 kHz; who waits for one of them waits for no more than that.
+    assert stages[Stage.PITCH] >= 4
+    assert stages[Stage.READING] >= 10
+    conversion.close()
+
+
+def test_a_voice_without_pitch_has_no_such_stage(converter, tmp_path):
+    flat = loaded(write_voice(tmp_path / "flat.pth", f0=False))
+    conversion = LongConversion(converter, LongClip(Parts(speech(6.0)), flat), tmp_path)
+
+    assert Stage.PITCH not in {one.stage for one in conversion.steps()}
+    conversion.close()
+
+
 def test_what_cannot_be_converted_says_why_as_ever(converter, voice, tmp_path):
     nan = speech(2.0)
     nan[30_000] = float("nan")
@@ -154,7 +189,7 @@ def test_what_cannot_be_converted_says_why_as_ever(converter, voice, tmp_path):
 def test_giving_up_leaves_no_file(converter, voice, tmp_path):
     conversion = LongConversion(converter, LongClip(Parts(speech(6.0)), voice), tmp_path)
     steps = conversion.steps()
-    while next(steps) == 0:
+    while next(steps).stage is not Stage.CONVERTING:
         pass
 
     conversion.close()
