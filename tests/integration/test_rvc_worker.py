@@ -51,7 +51,8 @@ def models(home: Path, tmp_path: Path) -> Path:
     TinyRmvpe(peer_module("rvc_python", "lib.rmvpe")).write(directory / "rmvpe.pt")
     library = RvcLibrary(directory / "voices")
     index = write_index(tmp_path / "carl.index", 768)
-    library.add("carl", write_voice(tmp_path / "carl.pth", "v2", 40000, seed=1), index)
+    model = write_voice(tmp_path / "carl.pth", "v2", 40000, seed=1)
+    library.add("carl", model, index, median_hz=180.0)
     library.add("zoe", write_voice(tmp_path / "zoe.pth", "v1", 32000, f0=False, seed=2))
     return directory
 
@@ -152,6 +153,23 @@ def test_many_jobs_of_both_kinds_share_the_engine_and_each_gets_its_own(
     assert plain.result(PATIENCE_S).sample_rate_hz == 24000
 
 
+def test_a_speaker_is_moved_to_the_middle_of_a_voice_whose_middle_is_known(
+    models, converted, start_worker, farm, tmp_path
+):
+    start_worker(device="cpu")
+    wave, file = noise(16000), tmp_path / "speech.wav"
+    file.write_bytes(wav(wave, 16000))
+
+    moved = farm.convert(file, voice="carl", seed=3, pitch="auto").result(PATIENCE_S)
+    plain = farm.convert(file, voice="carl", seed=3).result(PATIENCE_S)
+
+    samples, _ = soundfile.read(moved.path, dtype="float32")
+    assert np.allclose(samples, converted(wave, 16000, "carl", seed=3, pitch="auto"), atol=EQUAL)
+    assert moved.sha256 != plain.sha256
+    with pytest.raises(InvalidJob, match="'zoe' was trained without pitch"):
+        farm.convert(file, voice="zoe", pitch="auto")
+
+
 def lying(content: bytes) -> bytes:
     """Claim four gigabytes."""
     place = content.index(b"data") + 4
@@ -234,10 +252,11 @@ def test_a_voice_whose_file_is_damaged_ends_its_jobs_with_its_name_until_it_is_a
         assert failed.value.reason == job.row().reason == Reason.BAD_CHECKPOINT
     assert other.result(PATIENCE_S).path.exists()
 
-    # When it is added again, then the same jobs are done
+    # When the same voice is added again, then the same jobs are done
     from worker.engine.rvc.library import RvcLibrary
 
-    RvcLibrary(models / "voices").add("carl", tmp_path / "carl.pth", tmp_path / "carl.index")
+    library = RvcLibrary(models / "voices")
+    library.add("carl", tmp_path / "carl.pth", tmp_path / "carl.index", median_hz=180.0)
     recorded.retry()
     assert recorded.result(PATIENCE_S).duration_s == pytest.approx(1.0, abs=0.001)
 

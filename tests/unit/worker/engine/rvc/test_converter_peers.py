@@ -1,8 +1,7 @@
 """A conversion is that of the peers, sample by sample, for every kind of voice and parameter.
 
-Followed is `rvc_python`, which keeps upstream's code. `infer_rvc_python` differs in two places:
-it cuts long recordings where the magnitude of the sum is least, upstream where the sum of
-magnitudes is; and it mirrors what fills RMVPE's last frames up where upstream has zeros.
+Followed is `rvc_python`, which keeps upstream's code. Where the peers differ or are wrong:
+`test_peer_differences`.
 
 RMVPE's pitch is compared by itself, to a millionth, in `test_rvc_pitch`. The oscillator sums it up
 over seconds, so that such a difference, which nobody hears, moves samples by more than two steps:
@@ -25,7 +24,7 @@ from torch import Tensor
 from tests.conftest import needed
 from tests.unit.worker.engine.rvc.peer_conversion import Peer, steps_apart
 from tests.unit.worker.engine.rvc.tiny_hubert import TinyHubert
-from tests.unit.worker.engine.rvc.tiny_voice import write_voice
+from tests.unit.worker.engine.rvc.tiny_voice import UPSAMPLING, write_voice
 from tests.unit.worker.engine.rvc.voices_and_speech import loaded, speech
 from worker.engine.rvc.clip import Clip, Conversion
 from worker.engine.rvc.content import Content
@@ -125,9 +124,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, rmvpe: Any, rmvpe_file: Path
     return Stage(tmp_path_factory.mktemp("stage"), rmvpe, rmvpe_file)
 
 
-@pytest.mark.parametrize("rate", [32000, 40000, 48000])
+@pytest.mark.parametrize(("version", "rate"), UPSAMPLING)
 @pytest.mark.parametrize("f0", [True, False])
-@pytest.mark.parametrize("version", ["v1", "v2"])
 def test_every_kind_of_voice(stage, version, f0, rate):
     how = Conversion(pitch=3.0 if f0 else 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from worker.engine.rvc.voice_file import read_voice
 
 
 class Evil:
-    """Runs a command where pickles are trusted."""
+    """Calls something where pickles are trusted."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
 
     def __reduce__(self) -> Any:
-        return os.system, ("true",)
+        return self._call, ("true",)
 
 
 @pytest.mark.parametrize(("version", "rate"), UPSAMPLING)
@@ -55,7 +59,13 @@ def test_names_of_newer_torch_and_what_training_needs_are_taken(tmp_path):
         for name, tensor in found["weight"].items()
     }
     others = {"enc_q.pre.weight": torch.zeros(1)}
-    more = {"vocoder": "HiFi-GAN", "embedder_model": "contentvec", "sr": 40000, "f0": True}
+    # As Applio writes it.
+    more = {
+        "vocoder": "HiFi-GAN", "embedder_model": "contentvec", "sr": 40000, "f0": True, "epoch": 20,
+        "step": 4200, "creation_date": "2026-08-03T10:00:00", "model_hash": "ab" * 32,
+        "dataset_length": "00:10:00", "model_name": "carl", "author": "somebody", "speakers_id": 3,
+        "overtrain_info": "", "info": "20epoch_4200step",
+    }  # fmt: skip
     torch.save({**found, **more, "weight": weight | others}, tmp_path / "a.pth")
     write_voice(tmp_path / "b.pth")
 
@@ -71,13 +81,17 @@ def test_names_of_newer_torch_and_what_training_needs_are_taken(tmp_path):
         ({"weight": None, "model": {}, "optimizer": {}}, "file of training"),
         ({"weight": None}, "no entry 'weight'"),
         ({"vocoder": "RefineGAN"}, "vocoder is 'RefineGAN'"),
+        ({"vocoder": "MRF HiFi-GAN"}, "vocoder is 'MRF HiFi-GAN'"),
         ({"embedder_model": "spin"}, "embedder_model is 'spin'"),
+        ({"embedder_model": "japanese-hubert-base"}, "embedder_model is 'japanese-hubert-base'"),
         ({"version": "v3"}, "version is 'v3'"),
         ({"f0": "maybe"}, "f0 is 'maybe'"),
         ({"config": [1, 2]}, "no list of 18"),
         ({"version": "v1"}, "enc_p.emb_phone.weight is [16, 768], wanted [16, 256]"),
         ({"f0": 0}, "belongs to no voice"),
-        ({"info": Evil()}, "wants to call"),
+        ({"info": Evil(os.system)}, f"wants to call {os.system.__module__}.system"),
+        ({"weight": Evil(eval)}, "wants to call eval"),
+        ({"author": Evil(pty.spawn)}, "wants to call pty.spawn"),
     ],
 )
 def test_what_is_no_voice_is_refused_by_name(tmp_path, change, fault):
