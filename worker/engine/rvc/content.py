@@ -27,6 +27,7 @@ from torch.nn.functional import (
 
 from ..transfers import uploaded
 from .content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
+from .filled_sizes import filled
 from .voice_config import Version
 
 #: Voices of v1 want this layer through the final projection, voices of v2 the last layer.
@@ -44,6 +45,9 @@ _HALVINGS: Final = HOP // _FIRST_STRIDE
 
 #: Batches are this many frames long, or twice, ...: 0.64 s.
 _ALIGNED: Final = 32
+
+#: Frames of the windows in which the convolution over positions is computed.
+_WINDOW: Final = 512
 
 #: As in the published model.
 _EPSILON: Final = 1e-5
@@ -64,6 +68,7 @@ class Content:
         self._weights = weights
         self._device = weights.norm_weight.device
         self._dtype = weights.norm_weight.dtype
+        self._is_gpu = self._device.type == "cuda"
 
     def width(self, version: Version) -> int:
         """Return the width of the features of a version: 256 or 768."""
@@ -151,15 +156,29 @@ class Content:
         return layer_norm(x, x.shape[-1:], weights.norm_weight, weights.norm_bias, _EPSILON), mask
 
     def _positions(self, x: Tensor) -> Tensor:
+        """Convolve [rows, D, frames] over time, to as many frames.
+
+        The rows lie end to end, zeros between them, and are cut into windows of one width: what a
+        library prepares for each shape it keeps.
+        """
         weight = self._weights.position_weight
+        rows, _, frames = x.shape
         kernel = weight.shape[2]
+        before, behind = kernel // 2, kernel - 1 - kernel // 2
+        # [D, rows * (frames + kernel - 1)]
+        line = pad(x, (before, behind)).transpose(0, 1).flatten(1)
+        wanted = line.shape[1] - kernel + 1
+        width = min(_WINDOW, -(-wanted // _ALIGNED) * _ALIGNED)
+        count = -(-wanted // width)
+        if self._is_gpu:
+            count = filled(count)
+        line = pad(line, (0, count * width - wanted))
+        windows = line.unfold(1, width + kernel - 1, width).transpose(0, 1)
         groups = weight.shape[0] // weight.shape[1]
-        before = kernel // 2
-        frames = x.shape[-1]
-        # Of few lengths: what a library prepares for each of them it keeps.
-        padded = pad(x, (before, kernel - 1 - before + -frames % _ALIGNED))
-        found = conv1d(padded, weight, self._weights.position_bias, groups=groups)
-        return found[..., :frames]
+        found = conv1d(windows, weight, self._weights.position_bias, groups=groups)
+        # Of the windows that are one line again, what follows a row is of no meaning.
+        whole = pad(found.transpose(0, 1).flatten(1)[:, :wanted], (0, kernel - 1))
+        return whole.unflatten(1, (rows, -1))[..., :frames].transpose(0, 1)
 
     def _layer(self, x: Tensor, layer: ContentLayer, mask: Tensor | None) -> Tensor:
         rows, frames, width = x.shape

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .convolution import convolve
+from .convolution import convolve_any
 from .weights import FlowStep
 
 
@@ -33,7 +33,7 @@ def _change(step: FlowStep, deciding: Tensor, condition: Tensor, shown: Tensor) 
     width = x.shape[-1]
     for place, (gate, onward) in enumerate(zip(step.gates, step.onward, strict=True)):
         added = condition[:, None, 2 * place * width : 2 * (place + 1) * width]
-        level, opening = (convolve(x, gate) + added).chunk(2, dim=-1)
+        level, opening = (convolve_any(x, gate) + added).chunk(2, dim=-1)
         passed = linear(level.tanh() * opening.sigmoid(), onward.weight, onward.bias)
         if passed.shape[-1] > width:
             x = (x + passed[..., :width]) * shown

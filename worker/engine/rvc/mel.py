@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..transfers import uploaded
+from .packed_line import Line
 
 RATE_HZ: Final = 16000
 BANDS: Final = 128
@@ -42,22 +43,24 @@ class MelSpectrogram:
         self._bands = mel_bands().to(device)
         self._window = torch.hann_window(WINDOW, device=device)
 
-    def __call__(self, waves: Sequence[Tensor]) -> Tensor:
-        """Return [rows, BANDS, frames] of waves at 16 kHz, each with its edges mirrored.
+    def __call__(self, waves: Sequence[Tensor], line: Line) -> Tensor:
+        """Return [BANDS, width] of waves at 16 kHz, each with its edges mirrored, in their places.
 
-        Behind the last frame of a wave there are zeros. A wave needs more than 512 samples.
+        Elsewhere there are zeros. A wave needs more than 512 samples.
         """
-        longest = max(map(len, waves))
-        batch = torch.zeros(len(waves), longest + WINDOW, device=self._window.device)
-        for row, wave in zip(batch, waves, strict=True):
-            mirrored = pad(wave.float()[None], (WINDOW // 2, WINDOW // 2), mode="reflect")
-            row[: mirrored.shape[1]] = mirrored[0]
+        device = self._window.device
+        samples = torch.zeros((line.width - 1) * HOP + WINDOW, device=device)
+        for wave, span in zip(waves, line.spans, strict=True):
+            mirrored = pad(wave.float()[None], (WINDOW // 2, WINDOW // 2), mode="reflect")[0]
+            start = span.start * HOP
+            # Behind the last whole frame there is no room in a full line, and no need.
+            room = samples[start : start + len(mirrored)]
+            room.copy_(mirrored[: len(room)])
         spectrum = torch.stft(
-            batch, WINDOW, hop_length=HOP, window=self._window, center=False, return_complex=True
+            samples, WINDOW, hop_length=HOP, window=self._window, center=False, return_complex=True
         )
         mels = (self._bands @ spectrum.abs()).clamp_min(_FLOOR).log()
-        counts = uploaded([frames_of(len(wave)) for wave in waves], mels.device)
-        return mels * (torch.arange(mels.shape[2], device=mels.device) < counts[:, None, None])
+        return mels * uploaded(line.heard(), device)
 
 
 def mel_bands() -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .mel import HOP, MelSpectrogram, frames_of
+from .packed_line import Line, lines_of
 from .rmvpe import Rmvpe
 from .rmvpe_file import RmvpeWeights
 
@@ -30,6 +31,9 @@ _NEAR: Final = 4
 _WHOLE: Final = 6400
 _PIECE: Final = 3200
 _AROUND: Final = 200
+
+#: Frames that are computed as one line: 164 s.
+_LINE: Final = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,13 @@ class Pitch:
     def __init__(self, weights: RmvpeWeights) -> None:
         self._network = Rmvpe(weights)
         self._mel = MelSpectrogram(weights.head_weight.device)
+        self._is_gpu = weights.head_weight.is_cuda
 
     @torch.inference_mode()
     def f0(self, waves: Sequence[Tensor]) -> list[Tensor]:
         """Return the pitch of each wave at 16 kHz in Hz, [samples // 160 + 1] float64, 0 unvoiced.
 
-        A wave needs more than 512 samples. All of them are computed as one batch as long as the
-        longest piece: put together what is about equally long.
+        A wave needs more than 512 samples. All of them are computed as one line: see `lines`.
         """
         plans = [pieces_of(frames_of(len(wave))) for wave in waves]
         cut = [
@@ -87,8 +91,15 @@ class Pitch:
 
     @torch.inference_mode()
     def heard(self, waves: Sequence[Tensor]) -> list[Tensor]:
-        """Return what `curves` needs to know of each wave, of those that share a batch."""
-        return self._network.heard(self._mel(waves), [frames_of(len(wave)) for wave in waves])
+        """Return what `curves` needs to know of each wave, of those that share a line."""
+        frames = [frames_of(len(wave)) for wave in waves]
+        line = Line.of(frames, self._network.unit, few_widths=self._is_gpu)
+        return self._network.heard(self._mel(waves, line), line)
+
+    def lines(self, waves_samples: Sequence[int], most_samples: int) -> list[list[int]]:
+        """Return which waves of so many samples are to share a line, and so their memory."""
+        frames = [frames_of(samples) for samples in waves_samples]
+        return lines_of(frames, self._network.unit, min(_LINE, most_samples // HOP))
 
     @torch.inference_mode()
     def curves(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:

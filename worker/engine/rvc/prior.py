@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, leaky_relu_, linear, pad, relu_
 
-from .convolution import convolve
+from .convolution import convolve_any
 from .voice_config import ATTENTION_WINDOW
 from .weights import Affine, Prior, PriorLayer
 
@@ -64,8 +64,8 @@ def _attend(layer: PriorLayer, heads: int, x: Tensor, hidden: Tensor) -> Tensor:
 
 
 def _forward(layer: PriorLayer, x: Tensor, shown: Tensor) -> Tensor:
-    x = relu_(convolve(x * shown, layer.widen))
-    return convolve(x.mul_(shown), layer.narrow)
+    x = relu_(convolve_any(x * shown, layer.widen))
+    return convolve_any(x.mul_(shown), layer.narrow)
 
 
 def _norm(x: Tensor, by: Affine) -> Tensor:

@@ -70,8 +70,9 @@ class _Phases:
     """A filter for each place of the output between samples of the input, fed a part at a time."""
 
     def __init__(self, rate_hz: int, wanted_hz: int) -> None:
-        self._down, up = _ratio(rate_hz, wanted_hz)
-        self._kernels, self._reach = _kernels(self._down, up)
+        self._down, self._up = _ratio(rate_hz, wanted_hz)
+        kernels, self._reach = _kernels(self._down, self._up, torch.device("cpu"))
+        self._taps = kernels.shape[1]
         self._waiting: Tensor | None = None
 
     def add(self, wave: Tensor, *, last: bool = False) -> Tensor:
@@ -79,14 +80,12 @@ class _Phases:
         before = wave.new_zeros(self._reach) if self._waiting is None else self._waiting
         behind = wave.new_zeros(self._reach + self._down if last else 0)
         samples = torch.cat([before, wave, behind])
-        steps = (len(samples) - self._kernels.shape[-1]) // self._down + 1
+        steps = (len(samples) - self._taps) // self._down + 1
         if steps < 1:
             self._waiting = samples
             return wave[:0]
         self._waiting = samples[steps * self._down :].clone()
-        # [1, up, steps]
-        phases = conv1d(samples[None, None], self._kernels.to(wave.device), stride=self._down)
-        return phases[0].T.flatten()
+        return _filtered(samples, _kernels(self._down, self._up, wave.device)[0], self._down)
 
 
 class _Soxr:
@@ -103,6 +102,14 @@ class _Soxr:
         return torch.from_numpy(found).to(wave.device)
 
 
+def _filtered(samples: Tensor, kernels: Tensor, down: int) -> Tensor:
+    """Return what each filter makes of every `down`-th place, in the order of time."""
+    if samples.is_cuda:
+        # A convolution would be prepared anew for every length.
+        return (samples.unfold(0, kernels.shape[1], down) @ kernels.T).flatten()
+    return conv1d(samples[None, None], kernels[:, None], stride=down)[0].T.flatten()
+
+
 def _ratio(rate_hz: int, wanted_hz: int) -> tuple[int, int]:
     """Return the samples of the input in whose time there are so many of the output."""
     common = math.gcd(rate_hz, wanted_hz)
@@ -114,8 +121,8 @@ def _length(samples: int, rate_hz: int, wanted_hz: int) -> int:
 
 
 @lru_cache(maxsize=16)
-def _kernels(down: int, up: int) -> tuple[Tensor, int]:
-    """Return one filter for each of `up` places between samples, and how far they reach."""
+def _kernels(down: int, up: int, device: torch.device) -> tuple[Tensor, int]:
+    """Return one filter [up, taps] for each place between samples, and how far they reach."""
     band = min(1.0, up / down) * _BAND
     reach = math.ceil(_ZEROS / band)
     taps = torch.arange(-reach, reach + down, dtype=torch.float64)
@@ -123,4 +130,4 @@ def _kernels(down: int, up: int) -> tuple[Tensor, int]:
     window = torch.special.i0(_KAISER_BETA * (1 - (places / reach).square()).clamp_min(0).sqrt())
     window = window / torch.special.i0(torch.tensor(_KAISER_BETA, dtype=torch.float64))
     kernels = band * torch.sinc(places * band) * torch.where(places.abs() <= reach, window, 0.0)
-    return kernels[:, None].float(), reach
+    return kernels.float().to(device), reach

@@ -1,8 +1,8 @@
 """RMVPE's network: how likely each pitch is in each frame of a log-mel spectrogram.
 
 A U-Net over time and bands, and a recurrence over time. Recordings of different lengths share a
-batch, exactly: behind a recording's end everything is kept at zero, which is what a convolution
-would see there if the recording were alone, and the recurrence turns round at its end.
+line of the U-Net, exactly (see `packed_line`): between them everything is kept at zero. They are
+rows of the recurrence, which turns round where each of them ends.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear, pad
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear
 from torch.nn.utils.rnn import pad_sequence
 
 from ..transfers import uploaded
+from .packed_line import Line
 from .recurrence import Recurrence
 from .rmvpe_file import Block, Convolution, Rise, RmvpeWeights
 
@@ -28,26 +29,30 @@ class Rmvpe:
         self._dtype = weights.head_weight.dtype
         self._recurrence = Recurrence(weights.recurrence)
 
-    @torch.inference_mode()
-    def heard(self, spectrograms: Tensor, frames: Sequence[int]) -> list[Tensor]:
-        """Return what the recurrence is to read of spectrograms [rows, BANDS, frames].
+    @property
+    def unit(self) -> int:
+        """Frames that become one at the deepest level: what pieces of a line are multiples of."""
+        return self._weights.alignment
 
-        Each row has its own number of `frames`, and zeros behind them. As upstream does, it is
-        filled up to the alignment with zeros; what lies behind that has no part in it. A row
-        becomes [aligned frames, channels bands].
+    @torch.inference_mode()
+    def heard(self, spectrogram: Tensor, line: Line) -> list[Tensor]:
+        """Return what the recurrence is to read of each piece of a spectrogram [BANDS, width].
+
+        As upstream does it, a piece is filled up to a multiple of the unit with zeros; what lies
+        behind that has no part in it. A piece becomes [aligned frames, channels bands].
         """
-        unit = self._weights.alignment
-        lengths = [-(-count // unit) * unit for count in frames]
-        batch = pad(spectrograms, (0, max(lengths) - spectrograms.shape[2])).to(self._dtype)
-        inside = None if min(lengths) == max(lengths) else self._inside(lengths)
-        hidden = self._unet(batch.mT[:, None], self._masks(inside))
-        # [rows, channels, frames, bands] -> [rows, frames, channels bands]
-        rows = hidden.transpose(1, 2).flatten(2)
-        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
+        inside = None
+        if not line.is_full:
+            inside = uploaded(line.inside(), self._device).to(self._dtype)
+        batch = spectrogram.to(self._dtype).mT[None, None]
+        hidden = self._unet(batch, self._masks(inside))
+        # [1, channels, frames, bands] -> [frames, channels bands]
+        found = hidden[0].transpose(0, 1).flatten(1)
+        return [found[span] for span in line.spans]
 
     @torch.inference_mode()
     def salience(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:
-        """Return how likely each pitch is, [frames, PITCHES] float32 of each row, of any lengths.
+        """Return how likely each pitch is, [frames, PITCHES] float32 of each piece, of any lengths.
 
         A GPU takes as long for many rows as for one: it waits for each frame.
         """
@@ -63,12 +68,11 @@ class Rmvpe:
         return (torch.arange(max(lengths), device=self._device) < ends).to(self._dtype)
 
     def _masks(self, inside: Tensor | None) -> list[Tensor | None]:
-        """Return for each level what is 1 within a row and 0 behind it, [rows, 1, frames, 1]."""
+        """Return for each level what is 1 within a piece and 0 between them, [frames, 1]."""
         levels = len(self._weights.down) + 1
         if inside is None:
             return [None] * levels
-        mask = inside[:, None, :, None]
-        return [mask[:, :, :: 1 << level] for level in range(levels)]
+        return [inside[:: 1 << level, None] for level in range(levels)]
 
     def _unet(self, x: Tensor, masks: list[Tensor | None]) -> Tensor:
         weights = self._weights

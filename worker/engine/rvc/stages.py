@@ -91,7 +91,9 @@ class Stages:
         found: dict[Recording, dict[int, Tensor]] = defaultdict(dict)
         heard: list[tuple[Recording, Piece, int, Tensor]] = []
         done = 0
-        for batch in self._batched([(pair, _samples(*pair)) for pair in pieces]):
+        sizes = [_samples(*pair) for pair in pieces]
+        for line in self._pitch.lines(sizes, self.batch_samples):
+            batch = [pieces[place] for place in line]
             waves = [_cut(*pair) for pair in batch]
             for (one, piece), wave, row in zip(batch, waves, self._pitch.heard(waves), strict=True):
                 heard.append((one, piece, frames_of(len(wave)), row))

@@ -65,6 +65,16 @@ def test_a_batch_of_mixed_lengths_is_exact(pitch):
         assert torch.allclose(found, alone, rtol=1e-5, atol=0)
 
 
+def test_a_line_that_is_filled_up_as_on_a_gpu_changes_nothing(pitch, monkeypatch):
+    waves = [wave_of(samples) for samples in (5000, 48000, 20000)]
+    plain = pitch.f0(waves)
+    monkeypatch.setattr(pitch, "_is_gpu", True)
+
+    for found, wanted in zip(pitch.f0(waves), plain, strict=True):
+        assert torch.equal(found > 0, wanted > 0)
+        assert torch.allclose(found, wanted, rtol=1e-5, atol=0)
+
+
 def test_a_long_recording_is_computed_in_pieces(pitch, monkeypatch):
     wave = wave_of(160000)
     [whole] = pitch.f0([wave])
