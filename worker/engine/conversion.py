@@ -1,7 +1,8 @@
 """The engine's convert stage: sounds of many jobs, in batches, into the voices of many others.
 
 A sound comes from the model of this engine or from a recording. It is converted by itself, and its
-neighbours neither hear it nor suffer from it. Long recordings are converted beside the batches.
+neighbours neither hear it nor suffer from it. A device works on batches while the engine goes on.
+Long recordings are converted beside the batches.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from .lifecycle import Facts
 from .long_work import LongWork
 from .model import ConversionOffer, Outcome
 from .request import ChunkRequest, Sound
+from .under_way import UnderWay
 
 logger = logging.getLogger(__name__)
 
 #: Steps for which a small batch waits for company while rows are decoded.
 GATHERING_STEPS: Final = 4
+
+#: Batches that a device may have at a time, so that it never waits for the next one; and how many
+#: while somebody waits for what is decoded, who would wait for all of them.
+AHEAD: Final = 2
+AHEAD_AWAITED: Final = 1
 
 #: Batches that must fit before one may be larger again after one has not.
 RECOVERY_BATCHES: Final = 64
@@ -41,6 +48,7 @@ class Conversion:
         """None refuses whatever is to be converted."""
         self._converter = converter
         self._line = ConversionLine()
+        self._under_way = UnderWay()
         self._long = None if converter is None else LongWork(converter)
         # Whose sound is to be converted once it is there, and what came with a sound.
         self._expected: dict[str, ChunkRequest] = {}
@@ -96,7 +104,7 @@ class Conversion:
     def facts(self) -> Facts:
         """Return plain JSON, without waiting."""
         facts = {} if self._converter is None else self._converter.facts()
-        waiting = len(self._line) + len(self._long or ())
+        waiting = len(self._line) + len(self._under_way) + len(self._long or ())
         far = {} if self._long is None else self._long.facts()
         return {"converting": waiting, "converted": self._converted, **far, **facts}
 
@@ -112,21 +120,22 @@ class Conversion:
             self._expected.pop(request_id, None)
             self._sounds.pop(request_id, None)
             self._line.drop(request_id)
+            self._under_way.drop(request_id)
             if self._long is not None:
                 self._long.drop(request_id)
 
     @property
     def held(self) -> Container[str]:
-        """The ids of those that the model has spoken and that wait for their conversion."""
-        return self._line
+        """The ids of those that the model has spoken and that are not converted yet."""
+        return frozenset((*self._line, *self._under_way))
 
     def turn(
         self, spoken: Mapping[str, Outcome], *, busy: bool, awaited: bool
     ) -> Mapping[str, Outcome]:
-        """Take new sounds in, convert one batch, and return by id all that is done.
+        """Take new sounds in, begin a batch, and return by id all that is done.
 
         What needs no conversion is done. `busy` says that rows wait for this to return, `awaited`
-        that somebody waits for one of them.
+        that somebody waits for one of them. With nothing else to do it waits for a batch.
         """
         if self._converter is None or self._long is None:
             return spoken
@@ -138,10 +147,13 @@ class Conversion:
                 self._take_in(request, outcome)
             except EngineError as error:
                 done[request_id] = error
-        batch = self._batch(self._converter, busy=busy, awaited=awaited)
-        ended = batch | self._long.turn()
+        waiting = len(self._line)
+        failed = self._begin(self._converter, busy=busy, awaited=awaited)
+        is_idle = not busy and len(self._line) == waiting and not self._long
+        ended = failed | self._under_way.ended(wait=is_idle) | self._long.turn()
         self._converted += len(ended)
-        return done | ended
+        whole = {name: self._whole(name, outcome) for name, outcome in ended.items()}
+        return done | whole
 
     def _has_begun(self, request_id: str, spoken: Mapping[str, Outcome]) -> bool:
         return request_id in spoken or self._expected[request_id].recording is not None
@@ -163,15 +175,17 @@ class Conversion:
         source = Source(request.id, samples, rate_hz, request.conversion)
         self._line.add(source, interactive=request.interactive)
 
-    def _batch(self, converter: VoiceConverter, *, busy: bool, awaited: bool) -> dict[str, Outcome]:
+    def _begin(self, converter: VoiceConverter, *, busy: bool, awaited: bool) -> dict[str, Outcome]:
+        """Begin a batch, if it is time; return who has failed on the way."""
         portion_s = converter.portions.awaited_s if awaited else converter.portions.whole_s
         portion_s *= self._share
-        if not self._line or (busy and self._is_worth_waiting(portion_s)):
+        ahead = AHEAD_AWAITED if awaited else AHEAD
+        if not self._line or self._under_way.batches >= ahead:
+            return {}
+        if busy and self._is_worth_waiting(portion_s):
             return {}
         self._gathering = 0
-        sources = self._line.take(portion_s)
-        outcomes = self._fitting(converter, sources)
-        return {name: self._whole(name, outcome) for name, outcome in outcomes.items()}
+        return self._fitting(converter, self._line.take(portion_s))
 
     def _is_worth_waiting(self, portion_s: float) -> bool:
         """Tell whether a batch would be small, and nobody is harmed if more come to it."""
@@ -180,9 +194,9 @@ class Conversion:
         return is_small and self._gathering <= GATHERING_STEPS
 
     def _fitting(self, converter: VoiceConverter, sources: Sequence[Source]) -> dict[str, Outcome]:
-        """Convert as many of a batch as the memory holds; the others go first next time."""
+        """Begin as many of a batch as the memory holds; the others go first next time."""
         try:
-            outcomes = converter.convert(sources)
+            converting = converter.convert(sources)
         except (MemoryError, EngineOutOfMemory) as error:
             return self._smaller(converter, sources, error)
         # Whatever a voice is broken by: its neighbours in the batch are tried without it.
@@ -194,10 +208,11 @@ class Conversion:
                 return {sources[0].id: ChunkFailed(f"{type(error).__name__}: {error}")}
             alone = [self._fitting(converter, [source]) for source in sources]
             return {name: outcome for found in alone for name, outcome in found.items()}
+        self._under_way.add(sources, converting)
         self._good_batches += 1
         if self._good_batches >= RECOVERY_BATCHES:
             self._share, self._good_batches = min(1.0, 2 * self._share), 0
-        return {source.id: outcome for source, outcome in zip(sources, outcomes, strict=True)}
+        return {}
 
     def _smaller(
         self, converter: VoiceConverter, sources: Sequence[Source], error: Exception

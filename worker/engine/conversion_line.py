@@ -6,7 +6,7 @@ is `next_turn`'s to say. Whoever was passed over `PATIENCE` times goes before al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -43,8 +43,8 @@ class ConversionLine:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __contains__(self, source_id: object) -> bool:
-        return source_id in self._waiting
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._waiting)
 
     @property
     def duration_s(self) -> float:

@@ -62,6 +62,31 @@ class Portions:
     whole_s: float
 
 
+class Converting(Protocol):
+    """A batch that a device converts, or has converted."""
+
+    def is_done(self) -> bool:
+        """Tell whether `outcomes` would not wait."""
+
+    def outcomes(self) -> Sequence[Outcome]:
+        """Return what has become of each source, in order: a sound or an error. Called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A `Converting` that is done."""
+
+    found: Sequence[Outcome]
+
+    def is_done(self) -> bool:
+        """See `Converting`."""
+        return True
+
+    def outcomes(self) -> Sequence[Outcome]:
+        """See `Converting`."""
+        return self.found
+
+
 class VoiceConverter(Protocol):
     """Converts batches. Called from the engine's thread alone, but for `check`."""
 
@@ -82,8 +107,8 @@ class VoiceConverter(Protocol):
         Thread-safe, and off the engine's thread: a voice may be fetched here.
         """
 
-    def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
-        """Return what becomes of each, in order: a sound or an error.
+    def convert(self, sources: Sequence[Source]) -> Converting:
+        """Begin to convert sources, and do not wait for a device that does it.
 
         Raise `EngineOutOfMemory` or `MemoryError` if they do not fit together.
         """

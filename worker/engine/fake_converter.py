@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from .audio_stream import mono, opened
-from .converter import LongSource, Portions, Source
+from .converter import Converted, LongSource, Portions, Source
 from .errors import ChunkFailed, EngineOutOfMemory, UnfitVoice, UnknownVoice
 from .lifecycle import Facts
 from .model import ConversionOffer, Outcome, TargetVoice
@@ -75,12 +75,12 @@ class FakeConverter:
         if request.parameters.get("pitch") and not voice.has_pitch:
             raise UnfitVoice(f"voice {request.voice} was trained without pitch: set pitch to 0")
 
-    def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
-        """Return what rings, or raise `EngineOutOfMemory`."""
+    def convert(self, sources: Sequence[Source]) -> Converted:
+        """Have it ring, or raise `EngineOutOfMemory`."""
         wanted_s = sum(source.duration_s for source in sources)
         if self._memory_s is not None and wanted_s > self._memory_s:
             raise EngineOutOfMemory(f"{wanted_s} s wanted of {self._memory_s}")
-        return [self._outcome(source) for source in sources]
+        return Converted([self._outcome(source) for source in sources])
 
     def convert_long(self, source: LongSource) -> Generator[Progress, None, int]:
         """Ring second by second, as if each were a recording."""

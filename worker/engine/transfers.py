@@ -31,13 +31,29 @@ def sent(samples: Tensor, device: torch.device) -> Tensor:
     return samples.to(device, torch.float32, non_blocking=True)
 
 
-def received(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Return float32 copies of tensors on the host; the device is waited for once."""
-    if not parts or parts[0].device.type != "cuda":
-        return [part.float() for part in parts]
-    whole = torch.cat([part.float() for part in parts])
-    host = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=True)
-    host.copy_(whole, non_blocking=True)
-    torch.cuda.current_stream(whole.device).synchronize()
-    # Memory of one's own: what is pinned is used again.
-    return [part.clone() for part in host.split([len(part) for part in parts])]
+class Arriving:
+    """Float32 copies of tensors, on their way to the host behind all that the device has to do."""
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        """Begin to copy tensors [n] of one device."""
+        self._sizes = [len(part) for part in parts]
+        whole = torch.cat([part.float() for part in parts]) if parts else torch.empty(0)
+        self._done: torch.cuda.Event | None = None
+        self._host = whole
+        if whole.is_cuda:
+            self._host = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=True)
+            self._host.copy_(whole, non_blocking=True)
+            self._done = torch.cuda.Event()
+            self._done.record()
+
+    def is_here(self) -> bool:
+        """Tell whether `parts` would not wait."""
+        return self._done is None or self._done.query()
+
+    def parts(self) -> list[Tensor]:
+        """Return the copies, in memory of their own."""
+        if self._done is None:
+            return list(self._host.split(self._sizes))
+        self._done.synchronize()
+        # What is pinned is used again.
+        return [part.clone() for part in self._host.split(self._sizes)]

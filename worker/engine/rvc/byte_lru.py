@@ -51,6 +51,10 @@ class ByteLru(Generic[Key, Value]):
         """Tell whether a value is not larger than the whole budget."""
         return size_bytes <= self._budget_bytes
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Tell whether a value fits beside all that is here."""
+        return self.size_bytes + size_bytes <= self._budget_bytes
+
     def get(self, key: Key, *, hold: bool = False) -> Value | None:
         """Return a value and make it the last one to go; held, it stays until it is released."""
         entry = self._entries.get(key)

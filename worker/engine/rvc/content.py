@@ -175,10 +175,11 @@ class Content:
         line = pad(line, (0, count * width - wanted))
         windows = line.unfold(1, width + kernel - 1, width).transpose(0, 1)
         groups = weight.shape[0] // weight.shape[1]
-        found = conv1d(windows, weight, self._weights.position_bias, groups=groups)
+        computed = conv1d(windows, weight, self._weights.position_bias, groups=groups)
         # Of the windows that are one line again, what follows a row is of no meaning.
-        whole = pad(found.transpose(0, 1).flatten(1)[:, :wanted], (0, kernel - 1))
-        return whole.unflatten(1, (rows, -1))[..., :frames].transpose(0, 1)
+        whole = pad(computed.transpose(0, 1).flatten(1)[:, :wanted], (0, kernel - 1))
+        found: Tensor = whole.unflatten(1, (rows, -1))[..., :frames].transpose(0, 1)
+        return found
 
     def _layer(self, x: Tensor, layer: ContentLayer, mask: Tensor | None) -> Tensor:
         rows, frames, width = x.shape

@@ -8,8 +8,7 @@ once, retrieval and synthesizer over all recordings of a voice.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -34,6 +33,9 @@ from .synthesizer import Synthesizer
 
 #: A recording that is louder than this is made quieter before all else.
 INPUT_PEAK: Final = 0.95
+
+#: The sum of magnitudes from which on filters would overflow; what is not a number is not below.
+_LOUDEST: Final = 1e30
 
 #: Rates of recordings.
 LEAST_HZ: Final = 2000
@@ -95,16 +97,9 @@ class Converter:
         for place, clip in enumerate(clips):
             try:
                 clip.check(self.stages.content.width(clip.voice.config.version))
-                waves[place] = _at_16_khz(clip)
+                waves[place] = _quiet_enough(_at_16_khz(clip))
             except ChunkFailed as error:
                 failed[place] = error
-        # One look at the device for all of them.
-        for place, peak in zip(list(waves), _peaks(waves.values()), strict=True):
-            if math.isfinite(peak):
-                waves[place] = waves[place] / max(1.0, peak / INPUT_PEAK)
-            else:
-                failed[place] = UnfitAudio(NOT_FINITE)
-                del waves[place]
         for place, source in zip(waves, high_passed(list(waves.values())), strict=True):
             try:
                 work[place] = self._split(clips[place], source)
@@ -152,6 +147,9 @@ def check_samples(samples: int) -> None:
 
 def _at_16_khz(clip: Clip) -> Tensor:
     check_rate(clip.rate_hz)
+    # Samples are with the host, so that this does not wait for a device.
+    if not float(clip.samples.abs().sum(dtype=torch.float64)) < _LOUDEST:
+        raise UnfitAudio(NOT_FINITE)
     samples = sent(clip.samples, clip.voice.weights.speakers.device)
     if samples.dim() == 2:
         samples = samples.mean(1)
@@ -160,10 +158,9 @@ def _at_16_khz(clip: Clip) -> Tensor:
     return wave
 
 
-def _peaks(waves: Collection[Tensor]) -> list[float]:
-    """Return the largest magnitude of each; not finite where a wave is not."""
-    found: list[float] = torch.stack([wave.abs().max() for wave in waves]).tolist() if waves else []
-    return found
+def _quiet_enough(wave: Tensor) -> Tensor:
+    """Return a wave made quieter if it is too loud; a device is not waited for."""
+    return wave / (wave.abs().max().double() / INPUT_PEAK).clamp_min(1.0)
 
 
 def _parts_of(recordings: Iterable[Recording]) -> list[Part]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final
 
 import torch
 
-from ..converter import LongSource, Portions, Source
+from ..converter import Converting, LongSource, Portions, Source
 from ..errors import (
     CheckpointError,
     EngineError,
@@ -22,13 +21,13 @@ from ..errors import (
     UnknownVoice,
 )
 from ..lifecycle import Facts
-from ..model import ConversionOffer, Outcome
+from ..model import ConversionOffer
 from ..progress import Progress, Stage
-from ..request import ConversionRequest, Sound
-from ..transfers import received
+from ..request import ConversionRequest
 from ..xtts.placement import DeviceName, Placement, Precision
 from .asked import clip_of, conversion_of
 from .audio_file import AudioFile
+from .begun_batch import BegunBatch
 from .clip import Clip
 from .content import Content
 from .content_file import read_content
@@ -148,44 +147,41 @@ class RvcConverter:
                 raise UnknownVoice(f"there is no RVC voice {request.voice!r} here, or another one")
             return
         check_fit(card, request)
-        if not shelf.is_here(card.name, revision):
-            shelf.ask(card.name, revision).add_done_callback(self._put_down)
+        shelf.fetch(card.name, revision)
 
-    def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
-        """Return what becomes of each, or raise `EngineOutOfMemory`."""
+    def convert(self, sources: Sequence[Source]) -> Converting:
+        """Begin to convert, or raise `EngineOutOfMemory`."""
         if self._parts is None:
             raise self._obstacle.again()
         try:
-            return self._converted(self._parts, sources)
+            return self._begun(self._parts, sources)
         except EngineOutOfMemory:
             if len(sources) > 1:
                 raise
         # Alone: the memory of voices that nobody uses now is given up for it.
         self._parts.shelf.give_way()
         torch.cuda.empty_cache()
-        return self._converted(self._parts, sources)
+        return self._begun(self._parts, sources)
 
-    def _converted(self, parts: _Parts, sources: Sequence[Source]) -> Sequence[Outcome]:
-        outcomes: dict[str, Outcome] = {}
-        clips: dict[str, Clip] = {}
-        with ExitStack() as held, _out_of_memory():
-            wanted = {(source.voice, source.wanted.revision) for source in sources}
-            voices = self._voices(wanted, held)
-            for source in sources:
-                voice = voices[source.voice, source.wanted.revision]
-                if isinstance(voice, Exception):
-                    outcomes[source.id] = voice
-                else:
-                    clips[source.id] = clip_of(source, voice)
-            found = parts.converter.convert(list(clips.values())) if clips else []
-            samples = iter(received([one for one in found if isinstance(one, torch.Tensor)]))
-            for (name, clip), result in zip(clips.items(), found, strict=True):
-                outcomes[name] = (
-                    result
-                    if isinstance(result, Exception)
-                    else Sound(next(samples).numpy(), sample_rate_hz=clip.output_rate_hz)
-                )
-        return [outcomes[source.id] for source in sources]
+    def _begun(self, parts: _Parts, sources: Sequence[Source]) -> BegunBatch:
+        """Convert into as many voices at once as there is room for, and then into the others."""
+        begun = BegunBatch(sources)
+        left = sorted({(source.voice, source.wanted.revision) for source in sources})
+        while left:
+            # A voice may go when the device has been told all: it does one thing after the other.
+            with ExitStack() as held, _out_of_memory():
+                voices = self._voices(left, held)
+                clips: dict[str, Clip] = {}
+                for source in sources:
+                    voice = voices.get((source.voice, source.wanted.revision))
+                    if isinstance(voice, Exception):
+                        begun.fail(source.id, voice)
+                    elif voice is not None:
+                        clips[source.id] = clip_of(source, voice)
+                if clips:
+                    begun.add(clips, parts.converter.convert(list(clips.values())))
+            left = [one for one in left if one not in voices]
+        return begun
 
     def convert_long(self, source: LongSource) -> Generator[Progress, None, int]:
         """Convert one recording bit by bit, exactly as `convert` would if it could hold it."""
@@ -193,7 +189,7 @@ class RvcConverter:
             raise self._obstacle.again()
         wanted = (source.voice, source.wanted.revision)
         with ExitStack() as held:
-            voice = self._voices({wanted}, held)[wanted]
+            voice = self._voices([wanted], held)[wanted]
         if isinstance(voice, Exception):
             raise voice
         # The shelf may let go of it now: what is under way for long must not keep others out.
@@ -259,29 +255,26 @@ class RvcConverter:
         return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)
 
     def _voices(
-        self, wanted: set[tuple[str, str]], held: ExitStack
+        self, wanted: Sequence[tuple[str, str]], held: ExitStack
     ) -> dict[tuple[str, str], Voice | EngineError]:
-        """Return the voices by name and revision, held until `held` ends, or what is wrong.
+        """Return the first voices by name and revision, held until `held` ends, or what is wrong.
 
-        Raises `EngineOutOfMemory` if they do not fit beside one another.
+        They are as many as fit beside one another, and one at least, or `EngineOutOfMemory`.
         """
         assert self._parts is not None  # noqa: S101 - `convert` has looked
         found: dict[tuple[str, str], Voice | EngineError] = {}
-        for name, revision in sorted(wanted):
+        for name, revision in wanted:
             try:
                 voice = held.enter_context(self._parts.shelf.held(name, revision or None))
             except EngineOutOfMemory:
-                raise
+                if not found:
+                    raise
+                return found
             except EngineError as error:
                 found[name, revision] = error
             else:
                 found[name, revision] = voice
         return found
-
-    def _put_down(self, fetched: Future[Voice]) -> None:
-        """A voice that was fetched early is on the shelf now; whoever converts holds it again."""
-        if self._parts is not None and fetched.exception() is None:
-            self._parts.shelf.release(fetched.result())
 
 
 @contextmanager

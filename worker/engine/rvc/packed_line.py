@@ -44,7 +44,7 @@ class Line:
     @property
     def is_full(self) -> bool:
         """True if one piece, aligned, is all that there is."""
-        return self.spans[0].stop == self.width
+        return bool(self.spans[0].stop == self.width)
 
     def heard(self) -> npt.NDArray[np.float32]:
         """Return what is 1 in the frames of pieces and 0 elsewhere, [width]."""

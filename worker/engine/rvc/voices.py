@@ -9,6 +9,7 @@ How it is used, by the engine's one thread:
     shelf = VoiceShelf(RvcLibrary(folder), device, torch.float16, device_bytes=.., host_bytes=..)
     waiting = shelf.ask("anna", revision)   # a Future: done at once if the voice is here
     voice = waiting.result()                # or `shelf.acquire("anna", revision)`, which waits
+    shelf.fetch("bert", revision)           # whoever asks for it soon will wait less
     try:
         converter.convert([Clip(samples, rate_hz, voice, ...), ...])
     finally:
@@ -21,24 +22,26 @@ room belongs to those that were used last. One that does not fit beside what is 
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from ..errors import EngineClosed, EngineOutOfMemory, LibraryError, UnknownVoice
 from .byte_lru import ByteLru
-from .parcel import Parcel, parcel
+from .packed_voice import PackedVoice
+from .parcel import parcel
 from .retrieval import Index
 from .shelf_file import ShelfCard, ShelvedVoice
 from .voice import Voice
-from .voice_config import VoiceConfig
-from .weights import SynthesizerWeights, prepare
+from .weights import prepare
+
+logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -72,32 +75,6 @@ class ShelfFacts:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Packed:
-    """A voice that is ready for the device, in memory of the host."""
-
-    name: str
-    revision: str
-    config: VoiceConfig
-    weights: Parcel[SynthesizerWeights]
-    index: Index | None
-    median_hz: float | None
-
-    @property
-    def size_bytes(self) -> int:
-        return self.weights.size_bytes + (self.index.size_bytes if self.index else 0)
-
-    def moved(self, move: Callable[[Tensor], Tensor]) -> _Packed:
-        index = self.index.moved(move) if self.index else None
-        weights = self.weights.moved(move)
-        return _Packed(self.name, self.revision, self.config, weights, index, self.median_hz)
-
-    def voice(self) -> Voice:
-        return Voice(
-            self.name, self.config, self.weights.tree, self.index, self.median_hz, self.revision
-        )
-
-
 #: Name and revision.
 _Key = tuple[str, str]
 
@@ -126,9 +103,10 @@ class VoiceShelf:
         self._loader = ThreadPoolExecutor(1, "rvc-voices")
         self._ready: ByteLru[_Key, Voice] = ByteLru(device_bytes)
         #: Touched by the loader alone.
-        self._host: ByteLru[_Key, _Packed] = ByteLru(host_bytes)
+        self._host: ByteLru[_Key, PackedVoice] = ByteLru(host_bytes)
         self._budget_bytes = device_bytes
         self._loading: dict[_Key, list[Future[Voice]]] = {}
+        self._fetching: set[_Key] = set()
         self._hits = self._host_hits = self._misses = self._failures = 0
         self._is_closed = False
 
@@ -160,6 +138,19 @@ class VoiceShelf:
         elif is_closed:
             asked.set_exception(EngineClosed("the engine is closing"))
         return asked
+
+    def fetch(self, name: str, revision: str) -> None:
+        """Bring a voice as near as there is room for it; errors are told to whoever asks for it.
+
+        Nobody holds it by that, and on a GPU no other voice goes for it.
+        """
+        key = (name, revision)
+        with self._lock:
+            is_known = key in self._ready or key in self._fetching or key in self._loading
+            if is_known or self._is_closed:
+                return
+            self._fetching.add(key)
+            self._loader.submit(self._fetch, key)
 
     def acquire(self, name: str, revision: str | None = None) -> Voice:
         """Return a voice, held for the caller, and wait until it is here. Raises as `ask` ends."""
@@ -212,23 +203,44 @@ class VoiceShelf:
 
     def _load(self, key: _Key) -> None:
         try:
-            voice: Voice | Exception = self._placed(self._packed(key), key)
+            found = self._here(key) or self._placed(self._packed(key), key)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to who asked
-            voice = error
+            with self._lock:
+                self._failures += 1
+                waiting = self._loading.pop(key)
+            for asked in waiting:
+                asked.set_exception(error)
+            return
         with self._lock:
             waiting = self._loading.pop(key)
-            if isinstance(voice, Exception):
-                self._failures += 1
-            else:
-                for _ in waiting[1:]:
-                    self._ready.get(key, hold=True)
+            for _ in waiting[1:]:
+                self._ready.get(key, hold=True)
         for asked in waiting:
-            if isinstance(voice, Exception):
-                asked.set_exception(voice)
-            else:
-                asked.set_result(voice)
+            asked.set_result(found)
 
-    def _packed(self, key: _Key) -> _Packed:
+    def _here(self, key: _Key) -> Voice | None:
+        """Return a voice that was fetched in the meantime, held once."""
+        with self._lock:
+            return self._ready.get(key, hold=True)
+
+    def _fetch(self, key: _Key) -> None:
+        try:
+            with self._lock:
+                is_here = key in self._ready
+            if not is_here:
+                packed = self._packed(key)
+                with self._lock:
+                    is_room = self._ready.has_room(packed.size_bytes)
+                # Where there is no room on the host either, it would be read in vain.
+                if is_room or key not in self._host:
+                    self.release(self._placed(packed, key))
+        except Exception as error:  # noqa: BLE001 - it comes again when somebody asks
+            logger.debug("voice %s was not fetched: %s", key[0], error)
+        finally:
+            with self._lock:
+                self._fetching.discard(key)
+
+    def _packed(self, key: _Key) -> PackedVoice:
         """Return a voice in the host's memory."""
         found = self._host.get(key)
         if found is not None:
@@ -241,7 +253,7 @@ class VoiceShelf:
         read = self._source.read(name)
         if read.card.revision != revision:
             raise UnknownVoice(f"voice {name} was replaced just now: submit again")
-        packed = _Packed(
+        packed = PackedVoice(
             name,
             revision,
             read.weights.config,
@@ -251,7 +263,7 @@ class VoiceShelf:
         )
         return packed if self._device.type == "cpu" else self._kept_on_host(key, packed)
 
-    def _kept_on_host(self, key: _Key, packed: _Packed) -> _Packed:
+    def _kept_on_host(self, key: _Key, packed: PackedVoice) -> PackedVoice:
         if not self._host.fits(packed.size_bytes):
             return packed
         self._host.room_for(packed.size_bytes)
@@ -259,7 +271,7 @@ class VoiceShelf:
         self._host.put(key, pinned, pinned.size_bytes)
         return pinned
 
-    def _placed(self, packed: _Packed, key: _Key) -> Voice:
+    def _placed(self, packed: PackedVoice, key: _Key) -> Voice:
         """Return a voice on the device, where it is held once."""
         with self._lock:
             if not self._ready.room_for(packed.size_bytes):

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from worker.engine.converter import Source
+from worker.engine.converter import Converted, Source
 from worker.engine.fake import tones
 from worker.engine.fake_converter import FakeConverter, ringing
-from worker.engine.model import Outcome
 from worker.engine.request import ChunkRequest, ConversionRequest, Recording
 
 #: The rate of what the fake model says.
@@ -47,7 +46,7 @@ class WatchedConverter(FakeConverter):
         self.stumbles_on: dict[str, Exception] = {}
         self._baton = baton
 
-    def convert(self, sources: Sequence[Source]) -> Sequence[Outcome]:
+    def convert(self, sources: Sequence[Source]) -> Converted:
         self.batches.append([source.id for source in sources])
         self._baton(0.0)
         for source in sources:

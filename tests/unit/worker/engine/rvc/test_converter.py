@@ -110,12 +110,14 @@ def bad_clips(voice: Voice, silent: Voice) -> list[tuple[Clip, type[Exception], 
     loud = speech(0.5)
     loud[5] = float("inf")
     foreign = replace_index(voice, 32)
+    deafening = speech(0.5) * 1e35
     return [
         (Clip(speech(1.0)[:18], 16000, voice), UnfitAudio, "18 samples at 16 kHz, and 19"),
         (Clip(torch.zeros(0), 16000, voice), UnfitAudio, "0 samples"),
         (Clip(speech(1.0)[:300], 16000, voice), UnfitAudio, "18 ms: too short"),
         (Clip(nan, 16000, voice), UnfitAudio, "not finite"),
         (Clip(loud, 44100, voice), UnfitAudio, "not finite"),
+        (Clip(deafening, 24000, voice), UnfitAudio, "not finite"),
         (Clip(speech(0.5), 0, voice), UnfitAudio, "has 0 Hz"),
         (Clip(speech(0.5), 2**31, voice), UnfitAudio, "2147483648 Hz"),
         (Clip(speech(0.5), 16000, silent, Conversion(pitch=2.0)), UnfitVoice, "without pitch"),

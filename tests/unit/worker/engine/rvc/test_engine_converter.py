@@ -124,7 +124,7 @@ def test_a_batch_of_voices_is_what_the_converter_makes_of_each(opened, alone, so
         source("dddd", "anna", 0.6, pitch="auto"),
     ]
 
-    found = opened().convert(batch)
+    found = opened().convert(batch).outcomes()
 
     for one, outcome in zip(batch, found, strict=True):
         index = sources["index"] if one.voice == "anna" else None
@@ -206,7 +206,7 @@ def test_audio_that_is_too_short_fails_alone(opened):
     short = source("short", "anna")
     short = Source("short", short.samples[:18], 16000, short.wanted)
 
-    failed, good = opened().convert([short, source("good", "anna")])
+    failed, good = opened().convert([short, source("good", "anna")]).outcomes()
 
     assert isinstance(failed, UnfitAudio)
     assert "18 samples" in str(failed)
@@ -217,7 +217,7 @@ def test_silence_and_stereo_rates_of_telephones_are_converted(opened):
     silence = source("s", "anna")
     quiet = Source("s", np.zeros(8000, np.float32), 8000, silence.wanted)
 
-    [outcome] = opened().convert([quiet])
+    [outcome] = opened().convert([quiet]).outcomes()
 
     assert isinstance(outcome, Sound)
     assert np.isfinite(outcome.samples).all()
@@ -230,7 +230,7 @@ def test_a_voice_whose_file_breaks_later_fails_its_chunks_and_no_others(opened, 
     content[-4:] = b"\xff\xff\xff\x7f"
     file.write_bytes(content)
 
-    broken, good = converter.convert([source("b", "bert"), source("g", "anna")])
+    broken, good = converter.convert([source("b", "bert"), source("g", "anna")]).outcomes()
 
     assert isinstance(broken, CheckpointError)
     assert "bert.safetensors" in str(broken)
@@ -260,7 +260,7 @@ def test_voices_that_come_and_go_are_offered_and_a_job_keeps_its_own(opened, mod
     converter = opened()
     offered = {one.name: one.revision for one in converter.offer().voices}
     assert not converter.renew()
-    [before] = converter.convert([source("x", "bert")])
+    [before] = converter.convert([source("x", "bert")]).outcomes()
 
     RvcLibrary(models / "voices").add("zoe", sources["bert"])
     RvcLibrary(models / "voices").add("bert", sources["anna"])
@@ -272,7 +272,7 @@ def test_voices_that_come_and_go_are_offered_and_a_job_keeps_its_own(opened, mod
     wanted = ConversionRequest("bert", 17, COMPAT, offered["bert"])
     old = replace(source("x", "bert"), wanted=wanted)
     converter.check(old.wanted)
-    [after] = converter.convert([old])
+    [after] = converter.convert([old]).outcomes()
     assert np.array_equal(after.samples, before.samples)
 
 
@@ -312,9 +312,20 @@ def test_voices_within_their_budget_leave_the_rest_on_the_disk(opened):
 
     for _ in range(2):
         for voice in ("anna", "bert", "flat"):
-            [outcome] = converter.convert([source(voice, voice, 0.5)])
+            [outcome] = converter.convert([source(voice, voice, 0.5)]).outcomes()
             assert isinstance(outcome, Sound)
 
     facts = converter.facts()
     assert facts["rvc_evictions"] > 0
     assert facts["rvc_voices_in_use"] == 0
+
+
+def test_voices_that_do_not_fit_beside_one_another_are_converted_into_in_turns(opened):
+    batch = [source(str(place), voice) for place, voice in enumerate(["anna", "bert", "flat"] * 2)]
+    wanted = opened().convert(batch).outcomes()
+
+    found = opened(voices_mb=1).convert(batch).outcomes()
+
+    for one, other in zip(found, wanted, strict=True):
+        assert isinstance(one, Sound) and isinstance(other, Sound)
+        assert np.allclose(one.samples, other.samples, atol=1e-4)

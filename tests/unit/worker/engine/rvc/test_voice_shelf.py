@@ -189,3 +189,47 @@ def test_a_shelf_that_is_closed_gives_what_is_there_and_loads_nothing(shelf):
         assert voice.name == "anna"
     with pytest.raises(EngineClosed):
         shelf.acquire("bert")
+
+
+def fetched(shelf: VoiceShelf, library: Library, *names: str) -> None:
+    """Fetch voices, and wait until the loader is done with it."""
+    for name in names:
+        shelf.fetch(name, library.card(name).revision)
+    with pytest.raises(UnknownVoice):
+        shelf.acquire("egon", "none")
+
+
+def test_a_voice_that_was_fetched_is_here_and_nobody_holds_it(shelf, library):
+    fetched(shelf, library, "anna", "anna")
+
+    assert shelf.is_here("anna", library.card("anna").revision)
+    assert shelf.facts().voices_in_use == 0
+    with shelf.held("anna"):
+        assert library.reads == ["anna"]
+
+
+def test_who_asks_for_what_is_being_fetched_gets_that(shelf, library):
+    library.gate.clear()
+    shelf.fetch("anna", library.card("anna").revision)
+    asked = shelf.ask("anna")
+    library.gate.set()
+
+    shelf.release(asked.result(60))
+
+    assert library.reads == ["anna"]
+    assert shelf.facts().voices_in_use == 0
+
+
+def test_what_is_in_use_stays_whatever_is_fetched(shelf, library):
+    with shelf.held("anna"), shelf.held("bert"):
+        fetched(shelf, library, "carl")
+
+        assert not shelf.is_here("carl", library.card("carl").revision)
+
+
+def test_a_voice_that_is_fetched_in_vain_harms_nobody(shelf, library):
+    shelf.fetch("egon", "none")
+
+    with shelf.held("anna") as voice:
+        assert voice.name == "anna"
+    assert shelf.facts().failures == 0
