@@ -16,6 +16,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import (
     conv1d,
     gelu,
@@ -27,7 +28,7 @@ from torch.nn.functional import (
 
 from ..transfers import uploaded
 from .content_weights import FIRST_TAPS, KERNELS, ContentLayer, ContentWeights
-from .filled_sizes import filled
+from .grouped_product import GroupedProduct
 from .voice_config import Version
 
 #: Voices of v1 want this layer through the final projection, voices of v2 the last layer.
@@ -46,8 +47,12 @@ _HALVINGS: Final = HOP // _FIRST_STRIDE
 #: Batches are this many frames long, or twice, ...: 0.64 s.
 _ALIGNED: Final = 32
 
-#: Frames of the windows in which the convolution over positions is computed.
-_WINDOW: Final = 512
+#: All but cuDNN's, which is prepared anew for every number of rows and frames.
+_ATTENTION: Final = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 
 #: As in the published model.
 _EPSILON: Final = 1e-5
@@ -68,7 +73,9 @@ class Content:
         self._weights = weights
         self._device = weights.norm_weight.device
         self._dtype = weights.norm_weight.dtype
-        self._is_gpu = self._device.type == "cuda"
+        self._product: GroupedProduct | None = None
+        if self._device.type == "cuda":
+            self._product = GroupedProduct(weights.position_weight, weights.position_bias)
 
     def width(self, version: Version) -> int:
         """Return the width of the features of a version: 256 or 768."""
@@ -88,10 +95,11 @@ class Content:
         x, mask = self._embedded(self._front(waves, rows), frames)
         depth = len(self._weights.layers) if "v2" in versions else V1_LAYER
         ninth = x
-        for index, layer in enumerate(self._weights.layers[:depth], start=1):
-            x = self._layer(x, layer, mask)
-            if index <= V1_LAYER:
-                ninth = x
+        with sdpa_kernel(_ATTENTION):
+            for index, layer in enumerate(self._weights.layers[:depth], start=1):
+                x = self._layer(x, layer, mask)
+                if index <= V1_LAYER:
+                    ninth = x
         final = self._final(ninth) if "v1" in versions else x
         return [
             (final if version == "v1" else x)[row, :count].float()
@@ -139,7 +147,7 @@ class Content:
         return gelu(torch.baddbmm(shift[:, None].to(self._dtype), scaled, by))
 
     def _embedded(self, x: Tensor, frames: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-        """Return what enters the layers [rows, frames, D], and which frames may be attended to."""
+        """Return what enters the layers [rows, frames, D], and what hides frames from attention."""
         weights = self._weights
         x = x[:, : max(frames)]
         x = layer_norm(
@@ -151,35 +159,24 @@ class Content:
             counts = uploaded(frames, self._device)
             inside = torch.arange(x.shape[1], device=self._device) < counts[:, None]
             x = x * inside[:, :, None]
-            mask = inside[:, None, None]
-        x = x + gelu(self._positions(x.mT)).mT
+            shown = torch.zeros(inside.shape, dtype=self._dtype, device=self._device)
+            mask = shown.masked_fill_(~inside, float("-inf"))[:, None, None]
+        x = x + gelu(self._positions(x))
         return layer_norm(x, x.shape[-1:], weights.norm_weight, weights.norm_bias, _EPSILON), mask
 
     def _positions(self, x: Tensor) -> Tensor:
-        """Convolve [rows, D, frames] over time, to as many frames.
-
-        The rows lie end to end, zeros between them, and are cut into windows of one width: what a
-        library prepares for each shape it keeps.
-        """
+        """Convolve [rows, frames, D] over time, to as many frames."""
+        if self._product is not None:
+            return self._product(x)
         weight = self._weights.position_weight
-        rows, _, frames = x.shape
         kernel = weight.shape[2]
-        before, behind = kernel // 2, kernel - 1 - kernel // 2
-        # [D, rows * (frames + kernel - 1)]
-        line = pad(x, (before, behind)).transpose(0, 1).flatten(1)
-        wanted = line.shape[1] - kernel + 1
-        width = min(_WINDOW, -(-wanted // _ALIGNED) * _ALIGNED)
-        count = -(-wanted // width)
-        if self._is_gpu:
-            count = filled(count)
-        line = pad(line, (0, count * width - wanted))
-        windows = line.unfold(1, width + kernel - 1, width).transpose(0, 1)
         groups = weight.shape[0] // weight.shape[1]
-        computed = conv1d(windows, weight, self._weights.position_bias, groups=groups)
-        # Of the windows that are one line again, what follows a row is of no meaning.
-        whole = pad(computed.transpose(0, 1).flatten(1)[:, :wanted], (0, kernel - 1))
-        found: Tensor = whole.unflatten(1, (rows, -1))[..., :frames].transpose(0, 1)
-        return found
+        before = kernel // 2
+        frames = x.shape[1]
+        # Of few lengths: what a library prepares for each of them it keeps.
+        padded = pad(x.mT, (before, kernel - 1 - before + -frames % _ALIGNED))
+        found = conv1d(padded, weight, self._weights.position_bias, groups=groups)
+        return found[..., :frames].mT
 
     def _layer(self, x: Tensor, layer: ContentLayer, mask: Tensor | None) -> Tensor:
         rows, frames, width = x.shape

@@ -91,9 +91,7 @@ class Stages:
         found: dict[Recording, dict[int, Tensor]] = defaultdict(dict)
         heard: list[tuple[Recording, Piece, int, Tensor]] = []
         done = 0
-        sizes = [_samples(*pair) for pair in pieces]
-        for line in self._pitch.lines(sizes, self.batch_samples):
-            batch = [pieces[place] for place in line]
+        for batch in self._lines(pieces):
             waves = [_cut(*pair) for pair in batch]
             for (one, piece), wave, row in zip(batch, waves, self._pitch.heard(waves), strict=True):
                 heard.append((one, piece, frames_of(len(wave)), row))
@@ -119,6 +117,14 @@ class Stages:
                     yield one, error
                 else:
                     yield one, None
+
+    def _lines(
+        self, pieces: Sequence[tuple[Recording, Piece]]
+    ) -> Iterator[list[tuple[Recording, Piece]]]:
+        """Yield the pieces that share a line of RMVPE's network."""
+        sizes = [_samples(*pair) for pair in pieces]
+        for line in self._pitch.lines(sizes, self.batch_samples):
+            yield [pieces[place] for place in line]
 
     def _recur(
         self,

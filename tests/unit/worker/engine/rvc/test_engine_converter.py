@@ -188,7 +188,7 @@ def test_what_a_voice_cannot_do_is_refused_before_it_costs_anything(
 
 def test_the_middle_of_a_voice_may_be_given_later(opened, models, sources):
     converter = opened()
-    [before] = converter.convert([source("x", "bert")])
+    [before] = converter.convert([source("x", "bert")]).outcomes()
 
     RvcLibrary(models / "voices").add("bert", sources["bert"], median_hz=120.0)
 
@@ -197,7 +197,7 @@ def test_the_middle_of_a_voice_may_be_given_later(opened, models, sources):
     assert offered == {"anna": 220.0, "bert": 120.0, "flat": None}
     moved = source("x", "bert", pitch="auto")
     converter.check(moved.wanted)
-    [after] = converter.convert([moved])
+    [after] = converter.convert([moved]).outcomes()
     assert isinstance(before, Sound) and isinstance(after, Sound)
     assert not np.array_equal(after.samples, before.samples)
 
