@@ -80,7 +80,7 @@ def death(scene: Scene, up: FarmUp) -> float:
 
 def growth(scene: Scene, up: FarmUp, most: int) -> bool:
     """From no worker to `most` by the backlog; then what waits is cancelled."""
-    wanted = round(scene.options.expected_x / 6 * LOADS_S)
+    wanted = round(scene.options.expected_x / scene.mean_s * LOADS_S)
     # Nobody has told yet which voices there are.
     handles = up.farm.submit_many(jobs(range(5 * 10**6, 5 * 10**6 + wanted), [scene.voice]))
     seen = _counted(up, most, scene.options.patience)

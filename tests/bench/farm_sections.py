@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import sys
 import time
 from collections import deque
@@ -28,8 +29,14 @@ from .worker_process import WorkerProcess
 #: Nothing that is waited for may take longer. [s]
 LIMIT_S: Final = 300.0
 
+#: How long a take is meant to be in the mean. [s]
+TAKE_S: Final = 6.0
+
 #: Lengths of what counts as one sentence. [s]
 SENTENCE_S: Final = (3.0, 9.0)
+
+#: Of the audiobook.
+CHAPTERS: Final = 17
 
 #: Jobs that wait while the load is steady, in seconds of the farm's work, and jobs of a piece.
 _AHEAD_S: Final = 8.0
@@ -53,6 +60,11 @@ class Scene:
     rows: list[dict[str, Any]] = field(default_factory=list)
     #: Seconds of audio of each take by its number, if the engine has spoken them.
     lengths_s: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def mean_s(self) -> float:
+        """How long a take is in the mean: as the engine alone has found, else as it should be."""
+        return statistics.fmean(self.lengths_s.values()) if self.lengths_s else TAKE_S
 
     def add(self, what: str, found: Mapping[str, Any]) -> float:
         """Keep and print a row; return its steady rate."""
@@ -104,8 +116,7 @@ def interactive(scene: Scene, up: FarmUp) -> float | bool:
     fitting = [n for n, length_s in scene.lengths_s.items() if low_s <= length_s <= high_s]
     numbers = (fitting or list(range(10_000, 20_000)))[: options.interactive]
     seconds = len(numbers) / options.interactive_rate
-    mean_s = sum(scene.lengths_s.values()) / len(scene.lengths_s) if scene.lengths_s else 6.0
-    book = range(2 * 10**6, 2 * 10**6 + round(options.expected_x * seconds / mean_s))
+    book = range(2 * 10**6, 2 * 10**6 + round(options.expected_x * seconds / scene.mean_s))
     batch = up.farm.submit_many(jobs(book, voices))
     time.sleep(2.0)
     draw = random.Random(1)
@@ -129,8 +140,8 @@ def interactive(scene: Scene, up: FarmUp) -> float | bool:
 
 def audiobook(scene: Scene, up: FarmUp) -> float:
     """A book of chapters as one batch: from the submit to the last file."""
-    chunks = max(1, round(scene.options.book_s / 17 / 6))
-    book = chapters(17, chunks, up.voices())
+    chunks = max(1, round(scene.options.book_s / CHAPTERS / scene.mean_s))
+    book = chapters(CHAPTERS, chunks, up.voices())
     begun_s = time.time()
     with Gauge(up) as gauge:
         batch = up.farm.batch(book)
@@ -138,15 +149,16 @@ def audiobook(scene: Scene, up: FarmUp) -> float:
         batch.wait(LIMIT_S)
     found = figures(up.farm, list(batch.jobs()))
     first_s = min(row.times[JobState.DONE] for row in rows_of(up.farm, _ids(batch))) - begun_s
-    told = {"submit_s": round(queued_s, 2), "first_file_s": round(first_s, 2)}
-    scene.add("audiobook", {**found, **told, "chunks": 17 * chunks, **gauge.figures()})
+    told: dict[str, Any] = {"submit_s": round(queued_s, 2), "first_file_s": round(first_s, 2)}
+    told |= {"chunks": CHAPTERS * chunks, **gauge.figures(), "looks": gauge.looks}
+    scene.add("audiobook", {**found, **told})
     return float(found["took_s"])
 
 
 def steady(scene: Scene, up: FarmUp) -> float:
     """Minutes of even load: rate and memory over time. Files are proven and thrown away."""
     voices, options = up.voices(), scene.options
-    ahead = max(_PIECE, round(options.expected_x * _AHEAD_S / 6))
+    ahead = max(_PIECE, round(options.expected_x * _AHEAD_S / scene.mean_s))
     pieces: deque[list[Job]] = deque()
     ends: list[End] = []
     next_number, flaws = 3 * 10**6, 0
