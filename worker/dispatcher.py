@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Between two looks.
-ROUND_S: Final = 1.0
+#: Between two looks, and between two of a farm that takes all it is given at once: how much it
+#: takes may not be known yet, and one item at a time may be more than what is guessed.
+ROUND_S: Final = 0.5
+HASTE_S: Final = 0.1
 
 #: Draws of a round at most: with 200 items known of each batch, some thousands of items.
 DRAWS: Final = 20
@@ -73,6 +75,11 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._forget()
 
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next round."""
+        return HASTE_S if self._is_hasty else ROUND_S
+
     def elect(self, holder: str, node: str) -> None:
         """Stand for election, as one life of a worker."""
         self._node = node
@@ -93,6 +100,7 @@ class Dispatcher:
 
     def round(self, now_s: float) -> bool:
         """Do what is to be done at `now_s`; return whether this worker is the one."""
+        self._is_hasty = False
         if self._election is None or not self._election.lead():
             self._forget()
             return False
@@ -105,6 +113,7 @@ class Dispatcher:
 
     def _forget(self) -> None:
         """Begin anew: another has dealt meanwhile."""
+        self._is_hasty = False
         self._share = FairShare()
         self._lead = Lead()
 
@@ -137,7 +146,7 @@ class Dispatcher:
         """Feed what there is room for, by fair shares."""
         rate = farm_rate(self._rates(), PLAIN, now_s)
         room_s = self._lead.room_s(rate, sum(batch.audio_s[JobState.QUEUED] for batch in batches))
-        queued = any(batch.counts[JobState.QUEUED] for batch in batches)
+        queued = had_some = any(batch.counts[JobState.QUEUED] for batch in batches)
         ahead_s = {batch.id: batch.audio_s[JobState.QUEUED] for batch in batches}
         fresh = list(batches)
         for _ in range(DRAWS):
@@ -155,7 +164,7 @@ class Dispatcher:
                 drawn = self._share.draw({f: costs[:1] for f, costs in flows.items()}, float("inf"))
             if not drawn:
                 return
-            queued = True
+            queued, self._is_hasty = True, not had_some
             for flow in dict.fromkeys(drawn):
                 ids = list(heads[flow.batch])[: drawn.count(flow)]
                 dealt_s = sum(heads[flow.batch][job_id] for job_id in ids)
@@ -170,7 +179,7 @@ class Dispatcher:
 
     def _run(self) -> None:
         leads = False
-        while not self._closing.wait(ROUND_S):
+        while not self._closing.wait(self.pause_s):
             try:
                 now_s = time.time()
                 leads = self.round(now_s)

@@ -25,7 +25,7 @@ from producer.queues import (
     batch_key,
 )
 from tests.conftest import eventually
-from worker.dispatcher import ABANDONED_S, Dispatcher
+from worker.dispatcher import ABANDONED_S, HASTE_S, ROUND_S, Dispatcher
 
 pytestmark = pytest.mark.service
 
@@ -92,6 +92,22 @@ def test_no_more_than_a_minute_of_the_farms_work_waits_in_the_queue(client, farm
 
     # Two seconds of audio a second for a minute, in items of two seconds.
     assert counts(batch) == {"queued": 60, "waiting_window": 940}
+
+
+def test_a_farm_that_has_taken_all_it_was_given_is_looked_at_again_soon(client, farm, dispatcher):
+    chapter = " ".join([LINE] * 100)
+    farm.batch([chapter] * 3)
+    pauses_s = []
+
+    for _ in range(2):
+        dispatcher.round(time.time())
+        pauses_s.append(dispatcher.pause_s)
+        run_one(farm, client, queued_ids(client)[0])
+    dispatcher.round(time.time())
+    dispatcher.round(time.time())
+
+    # While a chapter waits there is no hurry.
+    assert [*pauses_s, dispatcher.pause_s] == [HASTE_S, HASTE_S, ROUND_S]
 
 
 def test_nothing_is_fed_before_the_window_opens_and_all_is_taken_back_when_it_closes(
