@@ -34,8 +34,15 @@ if TYPE_CHECKING:
 #: computed while the next waits in line.
 AHEAD_BATCHES: Final = 2
 
+#: Part of what is ahead that is asked for together: who shares takes asks Redis each time.
+ASKED_SHARE: Final = 1 / 16
+
 #: How often a job tells how far its long recording is.
 TELLING_S: Final = 5.0
+
+#: How often a job of many chunks tells how many are done, and hears whether it is to end. Each
+#: time is a round trip to Redis, and chapters have hundreds of chunks a second together.
+PROGRESS_S: Final = 0.5
 
 
 def render(
@@ -57,13 +64,13 @@ def render(
         rendition = Rendition(source, script.chunks, script.count, ahead, tell)
         settle()
         attempt.when_cancelled(rendition.cancel)
+        told = _Progress(attempt)
         for judged in rendition.takes():
             for block in judged.take.blocks():
                 staged.write(block, judged.take.sample_rate_hz)
             heard.add(judged)
             station.retakes.add(judged.retakes)
-            if rendition.chunks > 1:
-                attempt.progress(rendition.chunks, heard.chunks, heard.audio_s)
+            told.note(rendition.chunks, heard)
         station.claims.confirm(plan.key, attempt.claimant)
         return staged.commit(
             Facts(
@@ -147,6 +154,19 @@ class _Heard:
         }
 
 
+@dataclass(slots=True)
+class _Progress:
+    """Tells how far a job of many chunks is, now and then; that may raise, to end it."""
+
+    attempt: Attempt
+    due_s: float = 0.0
+
+    def note(self, chunks: int, heard: _Heard) -> None:
+        if chunks > 1 and (now_s := time.monotonic()) >= self.due_s:
+            self.attempt.progress(chunks, heard.chunks, heard.audio_s)
+            self.due_s = now_s + PROGRESS_S
+
+
 class Rendition:
     """Keeps some chunks ahead in the engine, so that it is never waited for, nor is memory.
 
@@ -211,6 +231,8 @@ class Rendition:
     def _ask(self) -> None:
         # What was cut took more room than it was given.
         room = max(0, self._ahead_limit - len(self._ahead))
+        if self._ahead and room < self._ahead_limit * ASKED_SHARE:
+            return
         wanted = list(islice(self._left, room))
         known = self._source.look(wanted)
         with self._lock:

@@ -20,7 +20,8 @@ from .engine.lifecycle import Facts, Lifecycle, Phase
 from .engine.model import ModelOffer
 from .engine.promises import Promises
 from .engine.registry import EngineSpec
-from .engine.request import Sound
+from .engine.request import Samples, Sound
+from .engine.ring import Ring
 from .engine.scheduler import reserve_of
 from .host import Host
 from .roster import Roster, lead_of
@@ -74,8 +75,8 @@ class Watch:
         self._is_woken = False
         self._closing = threading.Event()
         self._grace_s = DEATH_S
-        # Takes of which a part has come.
-        self._audio: dict[str, bytearray] = {}
+        # Takes of which a part has come, and how many bytes that are.
+        self._audio: dict[str, tuple[Samples, int]] = {}
         self._has_left = False
         self._steps = 0
         self._steps_before = 0
@@ -163,7 +164,7 @@ class Watch:
     def _heed(self, host: Host, message: Message) -> None:
         match message:
             case {"audio": str()}:
-                self._hear(message, host.ring.read(message["bytes"]))
+                self._hear(message, host.ring)
             case {"failed": request_id, "error": kind, "words": words}:
                 self._fail(request_id, _ERRORS.get(kind, EngineError).saying(words))
             case {"beat": steps} if steps != self._steps:
@@ -189,13 +190,18 @@ class Watch:
             self.roster = Roster(offer.slots, reserve, self._terms.max_deaths, lead)
         self._lifecycle.open(offer)
 
-    def _hear(self, message: Message, piece: bytes) -> None:
-        request_id = message["audio"]
-        audio = self._audio.setdefault(request_id, bytearray())
-        audio += piece
+    def _hear(self, message: Message, ring: Ring) -> None:
+        request_id, begin = message["audio"], 0
+        if request_id in self._audio:
+            samples, begin = self._audio.pop(request_id)
+        else:
+            numbers = (message["bytes"] + message["left"]) // np.float32().itemsize
+            samples = np.empty(numbers, np.float32)
+        end = begin + message["bytes"]
+        ring.read_into(samples.view(np.uint8).data[begin:end])
         if message["left"]:
+            self._audio[request_id] = samples, end
             return
-        samples = np.frombuffer(self._audio.pop(request_id), np.float32)
         if file := message.get("file", ""):
             samples = np.memmap(file, np.float32, "r")
         sound = Sound(samples, message["trimmed_s"], message["truncated"], file=file)

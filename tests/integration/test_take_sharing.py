@@ -58,7 +58,7 @@ def test_jobs_at_the_same_time_share_takes_and_an_edited_text_speaks_only_what_i
 
 def test_a_long_job_whose_worker_was_killed_goes_on_where_it_was(start_worker, farm, journal):
     slots, chunks = 4, 30
-    dying = start_worker("dying", slots=slots, fake_speed=60, fake_journal=journal, lease_s=3)
+    dying = start_worker("dying", slots=slots, fake_speed=30, fake_journal=journal, lease_s=3)
     job = farm.submit(" ".join(sentences(chunks)))
     eventually(lambda: job.row().chunks_done >= 15)
 

@@ -141,7 +141,7 @@ class EngineChild:
     def _send_take(self, request_id: str, take: Take) -> None:
         # What is in a file is read from there.
         samples = take.samples[:0] if take.file else take.samples
-        left = memoryview(np.asarray(samples, np.float32).tobytes())
+        left = np.ascontiguousarray(samples, np.float32).view(np.uint8).data
         while True:
             count = self._ring.write(left)
             left = left[count:]

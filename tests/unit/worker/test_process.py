@@ -67,9 +67,9 @@ class Puppet:
         self._news.put(None)
         os.eventfd_write(self._news_fd, 1)
 
-    def read(self, count: int) -> bytes:
-        piece, self._audio = self._audio[:count], self._audio[count:]
-        return piece
+    def read_into(self, target: memoryview) -> None:
+        count = len(target)
+        target[:], self._audio = self._audio[:count], self._audio[count:]
 
     def send(self, message: dict[str, Any]) -> None:
         self.heard.append(message)

@@ -76,6 +76,24 @@ def test_takes_come_in_order_and_never_more_than_the_limit_are_in_the_engine(n, 
     assert engine.most_at_once <= ahead
 
 
+def test_a_long_text_is_asked_for_some_chunks_at_a_time():
+    looks: list[int] = []
+
+    class Source(OwnTakes):
+        def look(self, requests):
+            looks.append(len(requests))
+            return super().look(requests)
+
+    engine = HandEngine()
+    rendition = Rendition(Source(Guard(engine, guarded=False)), chunks(200), 200, ahead=64)
+
+    assert read(rendition, engine, random.Random(1)) == list(range(200))
+    assert looks[0] == 64
+    # Four at a time, and at last what is left.
+    assert set(looks[1:35]) == {4}
+    assert sum(looks) == 200
+
+
 def test_the_first_failure_ends_it_and_takes_the_rest_out_of_the_engine():
     engine = HandEngine()
     takes = Rendition(OwnTakes(Guard(engine, guarded=False)), chunks(4), 4, ahead=3).takes()

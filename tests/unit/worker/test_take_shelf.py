@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +44,29 @@ def test_a_take_comes_back_as_it_was_and_costs_no_time_again(shelf, take):
     assert found.samples.tobytes() == take.samples.tobytes()
     assert (found.sample_rate_hz, found.trimmed_s, found.truncated) == (24000, 0.5, True)
     assert (found.waited_s, found.computed_s) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 500])
+def test_a_disk_that_takes_a_little_at_a_time_gets_it_all(shelf, take, monkeypatch, samples):
+    whole = os.writev
+    monkeypatch.setattr(os, "writev", lambda fd, pieces: whole(fd, [pieces[0][:37]]))
+    short = replace(take, samples=take.samples[:samples])
+
+    shelf.keep(KEY, short)
+
+    assert shelf.find(KEY).samples.tobytes() == short.samples.tobytes()
+
+
+def test_nothing_half_is_left_of_a_take_that_the_disk_refused(shelf, take, monkeypatch):
+    shelf.keep(OTHER, take)
+
+    def full(fd: int, pieces: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "writev", full)
+    shelf.keep(KEY, take)
+
+    assert [thing.name for thing in shelf.things()] == [OTHER]
 
 
 def test_what_is_not_there_is_not_found(shelf):
