@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import secrets
 import socket
+from pathlib import Path
 from typing import Final
 
 from .farm_failure import FarmFailed
@@ -13,8 +14,8 @@ from .http_door import LOOPBACK
 #: The name of its process and its log.
 FLOWER: Final = "flower"
 
-#: What Flower shows of a job; its own choice has no text.
-_COLUMNS: Final = "--tasks_columns=uuid,args,state,received,started,runtime,worker"
+#: What it is told there: how to show a job, and to change nothing.
+_CONFIGURATION: Final = Path(__file__).with_name("flowerconfig.py")
 
 
 def check_flower(port: int) -> None:
@@ -29,7 +30,7 @@ def check_flower(port: int) -> None:
 def flower_arguments(port: int) -> list[str]:
     """Return Celery's arguments for Flower; the password is not among them: those can be seen
     by every user."""
-    return [FLOWER, f"--address={LOOPBACK}", f"--port={port}", "--read_only=True", _COLUMNS]
+    return [FLOWER, f"--conf={_CONFIGURATION}", f"--address={LOOPBACK}", f"--port={port}"]
 
 
 def new_password() -> str:

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from producer import JobState, VoiceFarm
+from producer import JobState, SpeechJob, VoiceFarm
 from tests.conftest import CHECKOUT, READY_TIMEOUT_S, WorkerProcess, eventually, missing, needed
 from tests.valkey_server import free_port
 
@@ -95,16 +96,17 @@ def page(browser, flower_url):
     context = browser.new_context(http_credentials=LOGIN, viewport={"width": 1440, "height": 600})
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    eventually(lambda: is_there(page, flower_url), READY_TIMEOUT_S)
+    eventually(lambda: hears(page, flower_url), READY_TIMEOUT_S)
     return page
 
 
-def is_there(page, url: str) -> bool:
-    """True once Flower answers."""
+def hears(page, url: str) -> bool:
+    """True once Flower answers, and has heard of the worker."""
     from playwright.sync_api import Error
 
     try:
-        return bool(page.goto(f"{url}/healthcheck").ok)
+        page.goto(f"{url}/workers")
+        return bool(page.locator("#workers-table tbody tr", has_text="Online").count())
     except Error:
         return False
 
@@ -117,13 +119,14 @@ def jobs(scene, page):
     running = scene.farm.submit(LONG, priority="batch")
     for job in (done, failed):
         job.wait(60)
+    eventually(lambda: running.status is JobState.RUNNING)
     return {"SUCCESS": done, "FAILURE": failed, "STARTED": running}
 
 
 def shown(page, name: str) -> None:
-    """Keep a picture of what is seen, if whoever runs the tests wants it."""
+    """Keep a picture of the page, if whoever runs the tests wants it."""
     if directory := os.environ.get("FLOWER_PICTURES"):
-        page.screenshot(path=Path(directory) / f"flower-{name}.png")
+        page.screenshot(path=Path(directory) / f"flower-{name}.png", full_page=True)
 
 
 def row_of(page, url: str, job_id: str) -> str:
@@ -137,13 +140,12 @@ def row_of(page, url: str, job_id: str) -> str:
     return row.inner_text() if row.count() else ""
 
 
-def test_without_the_password_nothing_is_seen(browser, flower_url, page):
+def test_without_the_password_nothing_is_seen(browser, flower_url, page, jobs):
     stranger = browser.new_context(http_credentials={**LOGIN, "password": "guessed"}).new_page()
 
-    answer = stranger.goto(f"{flower_url}/tasks")
-
-    assert answer.status == 401
-    assert "Task history" not in stranger.content()
+    for path in ("tasks", f"task/{jobs['SUCCESS'].id}", f"events/{jobs['SUCCESS'].id}"):
+        assert stranger.goto(f"{flower_url}/{path}").status == 401
+        assert stranger.inner_text("body") == "Access denied"
 
 
 def test_the_worker_is_seen_with_what_it_has_done(page, flower_url, jobs):
@@ -156,17 +158,65 @@ def test_the_worker_is_seen_with_what_it_has_done(page, flower_url, jobs):
     shown(page, "workers")
 
 
-def test_a_running_a_done_and_a_failed_job_are_seen_and_lead_to_their_pages(page, flower_url, jobs):
+def facts_shown(page) -> dict[str, str]:
+    """Return what the page of a job tells, by name."""
+    names, values = page.locator("#job-page dt"), page.locator("#job-page dd")
+    return dict(zip(names.all_inner_texts(), values.all_inner_texts(), strict=True))
+
+
+def test_the_id_of_each_job_leads_to_what_became_of_it(page, flower_url, jobs):
+    told = {}
     for state, job in jobs.items():
         eventually(lambda job=job, state=state: state in row_of(page, flower_url, job.id))
         if state == "FAILURE":
             shown(page, "jobs")
         page.locator("#tasks-table a", has_text=job.id).click()
-        page.locator(".badge", has_text=state).wait_for()
-        assert page.url.endswith(f"/task/{job.id}")
+        page.locator("#job-page").wait_for()
+        told[state] = facts_shown(page)
+        assert told[state]["Id"] == job.id
+        if state == "FAILURE":
+            shown(page, "job")
+
+    done, failed, running = told["SUCCESS"], told["FAILURE"], told["STARTED"]
+    row = jobs["SUCCESS"].row()
+    assert done["State"] == "done"
+    assert done["File"] == f"{row.file}, {row.size_bytes:,} bytes"
+    assert done["SHA-256"] == row.sha256
+    assert {"Queued", "Running", "Done", "Waited", "Took"} <= done.keys()
+    assert (failed["State"], failed["Reason"]) == ("failed", "engine_failed")
+    assert failed["Once more"] == f"voicefarm retry {jobs['FAILURE'].id}"
+    assert running["State"] == "running"
+    assert "File" not in running
+
+
+def test_a_job_that_flower_has_not_heard_of_has_its_page_too(page, flower_url, scene):
+    """As after a restart of Flower. The text is no page of its own, whatever is in it."""
+    text = "<img src=x onerror=document.title='owned'> <b>bold</b> and so on " * 3
+    job, job_id = SpeechJob(text=text), "0" * 31 + "1"
+    scene.farm.ledger.create(job_id, job, time.time())
+
+    page.goto(f"{flower_url}/task/{job_id}")
+
+    told = facts_shown(page)
+    assert told["State"] == "queued"
+    assert told["Text"].startswith("<img src=x onerror=document.title='owned'>")
+    assert page.locator("#job-page b, #job-page img").count() == 0
+    assert page.title() == f"Job {job_id[:8]} · Flower"
+    assert "and so on" not in told["Text"]
+    assert "Celery" not in told
+
+
+def test_behind_the_page_is_what_celery_told_of_the_task(page, flower_url, jobs):
     page.goto(f"{flower_url}/task/{jobs['FAILURE'].id}")
+
+    page.get_by_text("What Flower has heard of the task").click()
+
     page.locator("dt", has_text="Exception").wait_for()
-    shown(page, "job")
+    assert page.url == f"{flower_url}/events/{jobs['FAILURE'].id}"
+
+
+def test_a_job_that_nobody_knows_is_not_found(page, flower_url):
+    assert page.goto(f"{flower_url}/task/{'f' * 32}").status == 404
 
 
 def test_the_worker_cannot_be_shut_down(page, flower_url, scene, jobs):

@@ -91,7 +91,8 @@ def worker(url, home, start_worker):
         eventually(
             lambda: farm.workers(0.5).get("w@test", {}).get("state") == "ready", READY_TIMEOUT_S
         )
-        farm.submit("A line that is spoken").wait(60)
+        process.job = farm.submit("A line that is spoken")
+        process.job.wait(60)
         process.http_port = facts_of(farm)["http_port"]
     return process
 
@@ -103,7 +104,7 @@ def flower(url, tmp_path) -> Iterator[tuple[int, Path]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "celery", "-A", "tasks", "flower", f"--port={port}",
-             "--address=127.0.0.1"],
+             "--address=127.0.0.1", "--conf=worker/flowerconfig.py"],
             cwd=CHECKOUT,
             env={**os.environ, "VOICEFARM_BROKER_URL": url, "FLOWER_UNAUTHENTICATED_API": "true"},
             stdout=output, stderr=output, start_new_session=True,
@@ -129,8 +130,19 @@ def test_flower_shows_no_password(worker, flower):
 
     eventually(lambda: "w@test" in page(port, "/api/workers?refresh=1"), 60)
 
-    for path in ("/api/workers", "/api/tasks", "/workers", "/broker", "/worker/w@test", "/metrics"):
+    told = f"/task/{worker.job.id}"
+    paths = (
+        "/api/workers",
+        "/api/tasks",
+        "/workers",
+        "/broker",
+        "/worker/w@test",
+        "/metrics",
+        told,
+    )
+    for path in paths:
         assert_no_secret(page(port, path))
+    assert "A line that is spoken" in page(port, told)
     assert_no_secret(log.read_text())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli.exit_codes import ExitCode
+from tests.conftest import CHECKOUT
 from worker import restarts
 from worker import supervisor as supervisor_module
 from worker import up as up_module
@@ -307,12 +308,14 @@ def test_a_worker_that_is_killed_is_started_again_and_its_jobs_are_given_back(ma
     assert any(line.startswith(f"restart {node}: {node} ended with -9") for line in machine.told)
 
 
-def test_flower_listens_to_this_machine_alone_and_reads_only(machine, free_port):
+def test_flower_listens_to_this_machine_alone_and_is_told_as_every_flower_of_a_farm(
+    machine, free_port
+):
     machine.up(sys.executable, "-c", UNTIL_FLOWER_RUNS, flower_port=free_port)
 
     flower = machine.seen("flower")
     assert "--address=127.0.0.1" in flower["arguments"]
-    assert "--read_only=True" in flower["arguments"]
+    assert f"--conf={CHECKOUT / 'worker' / 'flowerconfig.py'}" in flower["arguments"]
     assert not is_running(flower["pid"])
 
 
