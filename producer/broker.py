@@ -203,11 +203,16 @@ class Broker:
                 confirm(self.redis, job_ids, self.min_replicas, mask(self.url))
 
     def ask_workers(self, command: str, timeout_s: float) -> dict[str, Any]:
-        """Return each worker's answer to an inspect command, by node name."""
+        """Return each worker's answer to an inspect command, by node name.
+
+        The workers of another Celery application in the same database hear the question too. They
+        do not know it, and answer with an error.
+        """
         control = self.celery.control
         with self.reachable():
             replies = self._twice(lambda: control.broadcast(command, reply=True, timeout=timeout_s))
-        return {node: answer for reply in replies or [] for node, answer in reply.items()}
+        answers = {node: answer for reply in replies or [] for node, answer in reply.items()}
+        return {node: answer for node, answer in answers.items() if set(answer) != {"error"}}
 
     def revoke(self, job_id: str) -> None:
         """Tell every worker to drop a job, also while it runs.

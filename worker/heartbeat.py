@@ -46,11 +46,6 @@ class Heartbeat:
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
-        if self._node:
-            try:
-                forget(self._redis, Beating.WORKER, self._node)
-            except redis_py.RedisError as error:
-                logger.debug("the heartbeat runs out by itself: %s", error)
 
     def _run(self) -> None:
         while True:
@@ -63,4 +58,9 @@ class Heartbeat:
                 # A silent worker would be taken for a dead one.
                 logger.exception("a heartbeat failed")
             if self._closing.wait(BEAT_S):
-                return
+                break
+        # By this thread, behind its last beat, or a worker that has ended would still be shown.
+        try:
+            forget(self._redis, Beating.WORKER, self._node)
+        except redis_py.RedisError as error:
+            logger.debug("the heartbeat runs out by itself: %s", error)

@@ -47,6 +47,10 @@ XTTS_READERS: Final = {"cutlet": "Japanese", "pypinyin": "Chinese"}
 #: The files that all RVC voices share, each under one of these names.
 RVC_FILES: Final = (("hubert_base.pt", "hubert_base"), ("rmvpe.pt",))
 
+#: What a worker measures, encodes and marks books with, and what a client reads EPUBs with.
+BOOK_ENCODER: Final = "av"
+EPUB_READER: Final = "lxml"
+
 #: Free space below which a volume counts as full: about an hour and a half of WAV.
 FREE_MIN_BYTES: Final = 256 * 2**20
 
@@ -72,6 +76,7 @@ def doctor(farm: VoiceFarm, output: Output) -> ExitCode:
         _worker_code(),
         xtts(farm.volumes.models / "xtts"),
         rvc(farm.volumes.models / "rvc"),
+        books(),
     ]
     output.checks([asdict(check) for check in checks])
     return ExitCode.GOOD if all(check.ok for check in checks) else ExitCode.FAILED
@@ -166,3 +171,16 @@ def rvc(directory: Path) -> Check:
     voices = len(list((directory / "voices").glob("*.safetensors")))
     hint = "" if voices else "; `voicefarm voices add NAME model.pth` adds one"
     return Check("rvc", True, f"{directory}, {voices} voices{hint}")
+
+
+def books() -> Check:
+    """Tell what books lack on this machine: to make one a worker needs more than to read one."""
+    unread = (
+        "" if find_spec(EPUB_READER) else "no EPUB without lxml: pip install 'voicefarm[books]'"
+    )
+    if not find_checkout():
+        return Check("books", True, unread or "read here; workers make them")
+    if find_spec(BOOK_ENCODER) is None:
+        hint = "av (PyAV) missing: pip install -e '.[worker]', or '.[embedded]' without a GPU"
+        return Check("books", False, "; ".join(filter(None, [hint, unread])))
+    return Check("books", True, unread or "read and made here")

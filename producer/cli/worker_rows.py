@@ -40,7 +40,7 @@ def found_workers(answers: Mapping[str, Facts], overview: Overview) -> dict[str,
     found |= answers
     restarts = {node: post.get("restarts", 0) for node, post in overview.posts.items()}
     return {
-        node: {"node": node, "worker_restarts": restarts.get(node), **facts}
+        node: {"worker_restarts": restarts.get(node), **facts, "node": node}
         for node, facts in sorted(found.items())
     }
 

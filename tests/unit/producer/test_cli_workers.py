@@ -102,6 +102,15 @@ def test_a_worker_that_beats_and_does_not_answer_is_silent_and_no_answer_is_69(s
     assert re.search(r"gpu0@host\s+silent .*the loop stands still", stage.out)
 
 
+def test_a_worker_is_called_by_the_name_that_it_answers_to(stage):
+    """What it says before it has its name is the machine's."""
+    stage.farm.workers_there = {"cpu0@host": BUSY | {"node": "host"}}
+
+    stage.run("workers", "--json")
+
+    assert json.loads(stage.out)["node"] == "cpu0@host"
+
+
 def test_a_post_without_a_worker_is_shown_if_somebody_should_stand_there(stage):
     posts = {
         "gpu0@host": {"state": "given-up", "restarts": 2},
