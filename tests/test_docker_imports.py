@@ -26,12 +26,13 @@ LIBRARIES = (
     *("torch", "torchaudio", "torchcodec", "triton", "TTS", "transformers", "safetensors"),
     *("espeakng_loader", "soundfile", "soxr", "numpy", "scipy", "librosa", "pynvml"),
     *("faiss", "fairseq", "parselmouth", "pyworld"),
-    *("celery", "kombu", "redis", "prometheus_client", "pydantic_settings"),
+    *("celery", "kombu", "redis", "prometheus_client", "pydantic_settings", "av", "lxml"),
 )
 
 #: What of the farm itself needs them.
 OURS = (
-    *("tasks.synthesize", "worker.metrics", "worker.nvml", "worker.engine.registry"),
+    *("tasks.synthesize", "tasks.assemble", "worker.metrics", "worker.nvml"),
+    *("worker.engine.registry", "worker.book.encoder"),
     *("worker.engine.xtts.model", "worker.engine.xtts.kernels", "worker.engine.rvc.converter"),
 )
 

@@ -110,7 +110,7 @@ def test_every_locked_file_has_a_hash_and_names_no_index(name):
     [
         ("worker", ["worker"]),
         ("rvc", ["worker", "pitch", "compat"]),
-        ("cpu", ["embedded", "monitor"]),
+        ("cpu", ["embedded", "books", "monitor"]),
     ],
 )
 def test_a_lock_holds_what_setup_cfg_asks_for(name, extras):
