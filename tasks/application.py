@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from producer.broker import FarmCelery, broker_url
+from producer.broker import FarmCelery
+from producer.broker_url import broker_url
 from producer.errors import BrokerUnavailable
 from worker import boot, inspect
 from worker.celery_settings import celery_settings

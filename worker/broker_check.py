@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from celery.utils.log import get_logger
 
-from producer.broker import CONNECT_TIMEOUT_S, Broker, mask
+from producer.broker import CONNECT_TIMEOUT_S, Broker
+from producer.broker_url import mask
 from producer.cli.exit_codes import ExitCode
 from producer.errors import BrokerRefused, BrokerUnavailable, BrokerUntrusted
 

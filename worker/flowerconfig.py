@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from producer.broker_url import mask_all
 from worker.job_page import add_job_pages
-from worker.masking import masked
 
 #: Characters of arguments, results and errors that are shown.
 SHOWN_CHARS = 80
@@ -27,7 +27,7 @@ add_job_pages()
 
 def shortened(text: str) -> str:
     """Return at most `SHOWN_CHARS` of a text."""
-    text = masked(text)
+    text = mask_all(text)
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 
 
@@ -38,5 +38,5 @@ def format_task(task: Any) -> Any:
         if value:
             setattr(task, name, shortened(str(value)))
     if getattr(task, "traceback", None):
-        task.traceback = masked(str(task.traceback))[-TRACEBACK_CHARS:]
+        task.traceback = mask_all(str(task.traceback))[-TRACEBACK_CHARS:]
     return task

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from producer.assemble_job import AssembleJob
+from producer.broker_url import mask_all
 from producer.cli.records import span
 from producer.job import AnyJob, ConvertJob, SpeechJob
 from producer.job_row import JobRow
 from producer.state import JobState
 from producer.text import shorten
-
-from .masking import masked
 
 #: A name and what stands behind it.
 Fact = tuple[str, str]
@@ -32,7 +31,7 @@ def job_facts(row: JobRow, now_s: float) -> list[Fact]:
 
 
 def _outcome(row: JobRow) -> Iterator[Fact]:
-    detail = masked(row.detail)[:DETAIL_CHARS]
+    detail = mask_all(row.detail)[:DETAIL_CHARS]
     if row.state is JobState.FAILED:
         yield "Reason", row.reason
         yield "What happened", detail

@@ -14,7 +14,8 @@ from celery.utils.log import get_logger
 from redis import RedisError
 
 from producer.batch.ledger import BatchLedger
-from producer.broker import Broker, broker_url
+from producer.broker import Broker
+from producer.broker_url import broker_url
 from producer.errors import JobNotFound, VoicefarmError
 from producer.ledger import Ledger
 from producer.version import VERSION

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from producer.backlog import Backlog
-from producer.broker import mask
+from producer.broker_url import mask
 from producer.child_process import child_environment
 from producer.cli.exit_codes import ExitCode
 from producer.client import VoiceFarm

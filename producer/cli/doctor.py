@@ -115,7 +115,7 @@ def _asked(name: str, ask: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def _broker(farm: VoiceFarm) -> tuple[bool, str]:
-    from ..broker import mask
+    from ..broker_url import mask
 
     jobs = sum(farm.counts().values())
     doubts = farm.broker.doubts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.address import Address, SentinelAddress
-from producer.broker import mask
+from producer.broker_url import mask
 from producer.errors import SettingsError
 
 URL = "sentinel://us%40er:p%3Aw@h1:26380;h2;[::1]:7/my%20farm/3?sentinel_password=s3cret"

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from producer.broker import verified
+from producer.broker_url import mask_all, verified
 from producer.errors import SettingsError
 
 
@@ -42,3 +42,11 @@ def test_a_url_that_takes_the_certificate_of_any_host_is_refused(check):
 
 def test_a_url_without_tls_is_not_touched():
     assert verified("redis://:secret@host/0?x=1") == "redis://:secret@host/0?x=1"
+
+
+def test_the_passwords_of_all_urls_in_a_text_are_masked():
+    text = "redis://w:one@a:1/0 is away, rediss://b/0?password=two&x=1 too; so is 10:30 @home"
+
+    assert mask_all(text) == (
+        "redis://w:***@a:1/0 is away, rediss://b/0?password=***&x=1 too; so is 10:30 @home"
+    )
