@@ -13,6 +13,7 @@ import yaml
 
 from producer.queues import ASSEMBLY_QUEUE
 from tests.linters import CHECKOUT, lint
+from worker.config import WorkerSettings
 
 GPU_FILE = CHECKOUT / "docker-compose-gpu.yml"
 CPU_FILE = CHECKOUT / "docker-compose-cpu.yml"
@@ -167,10 +168,11 @@ def test_a_worker_has_the_volumes_of_the_farm_a_limit_and_a_gpu(service):
 def test_what_two_templates_both_say_is_said_anew():
     # Readers of YAML do not agree which of them counts.
     templates = read(GPU_FILE)
-    merged = set(re.findall(r"<<: \[([^\]]*)\]", GPU_FILE.read_text()))
+    merged = set(re.findall(r"<<: \[\*([\w-]+), \*([\w-]+)\]", GPU_FILE.read_text()))
 
-    assert merged == {"*confined, *small"}
-    assert not templates["x-confined"].keys() & templates["x-small"].keys()
+    assert merged == {("confined", "small"), ("farm-settings", "engine-settings")}
+    for one, other in merged:
+        assert not templates[f"x-{one}"].keys() & templates[f"x-{other}"].keys()
 
 
 def test_the_assembler_takes_books_alone_and_no_gpu():
@@ -230,3 +232,41 @@ def test_every_variable_is_explained_with_its_default():
     example = (CHECKOUT / ".env.example").read_text()
 
     assert dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE)) == named
+
+
+#: Settings that the files decide, that only measurements and tests need, or that no container has
+#: a use for.
+DECIDED = {
+    *("BROKER_URL", "BROKER_URL_FILE", "HOME", "HTTP_PORT", "HTTP_HOST"),
+    *("ENGINE", "GPU", "DRAIN_S", "BOOKS", "STORE", "MIN_REPLICAS", "HUB_URL"),
+}
+
+
+def passed_on(service: str) -> set[str]:
+    """The settings that a service has of .env, by their names."""
+    facts = SERVICES[service]["environment"]
+    return {name.removeprefix("VOICEFARM_") for name, value in facts.items() if value is None}
+
+
+def test_every_other_setting_of_a_worker_reaches_it_from_the_example():
+    known = {
+        name.upper() for name in WorkerSettings.model_fields if not name.startswith("fake_")
+    } - DECIDED
+
+    for service in WORKERS:
+        assert passed_on(service) == known
+    # Its image has no torch, whatever the others are told of RVC.
+    assert passed_on("assembler") < known
+    assert not {"RVC", "DEVICE"} & passed_on("assembler")
+    assert passed_on("voicefarm") == {"KEEP_DAYS", "HUB_URL"}
+
+
+def test_the_example_shows_what_each_of_them_is_by_itself():
+    example = (CHECKOUT / ".env.example").read_text()
+    offered = dict(re.findall(r"^#VOICEFARM_(\w+)=(.*)$", example, re.MULTILINE))
+
+    assert offered.keys() == passed_on("worker") | passed_on("voicefarm")
+    for name, value in offered.items():
+        field = WorkerSettings.model_fields[name.lower()]
+        given = WorkerSettings.model_validate({name.lower(): value}) if value else None
+        assert getattr(given, name.lower(), None) == field.default
