@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,24 @@ def test_every_command_exists(line):
             assert_composed(rest)
         case _:
             assert words[0] in ELSEWHERE
+
+
+def commands_of(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with all the words that call it."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for word, inner in command.commands.items():
+        yield from commands_of(inner, f"{name} {word}".strip())
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands_of(voicefarm)))
+def test_every_command_and_every_flag_stands_in_the_page_of_the_command_line(name, command):
+    told = page("docs/cli.md")
+    flags = {flag for parameter in command.params for flag in parameter.opts if flag[0] == "-"}
+
+    assert re.search(rf"`{name}\b", told)
+    assert [flag for flag in sorted(flags) if not re.search(rf"{flag}\b", told)] == []
 
 
 def assert_composed(words: list[str]) -> None:
