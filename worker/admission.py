@@ -44,15 +44,15 @@ class Admission:
         self._lock = threading.Lock()
         self._settled = 0
 
-    def room(self, *, interactive: bool) -> bool:
-        """True if the engine could start one more job of this class at once."""
+    def room(self, *, interactive: bool) -> int:
+        """Return how many more jobs of this class the engine could start at once."""
         promised = max(0, len(celery_state.reserved_requests) - self._settled)
-        return promised < self._capacity(interactive)
+        return max(0, self._capacity(interactive) - promised)
 
-    def takes(self, queue: str) -> bool:
-        """True if a message of this queue could be started at once."""
+    def room_for(self, queue: str) -> int:
+        """Return how many more messages of this queue could be started at once."""
         if queue == ASSEMBLY_QUEUE:
-            return self._books()
+            return int(self._books())
         return self.room(interactive=queue == _INTERACTIVE_QUEUE)
 
     @contextmanager
@@ -90,22 +90,31 @@ class Admission:
                 return True
             batch, interactive = self.room(interactive=False), self.room(interactive=True)
             channel.brpop_timeout = OPEN_POLL_S if batch else RESTRICTED_POLL_S
-            return (batch or interactive) and bool(allowed_by_prefetch())
+            return bool(batch or interactive) and bool(allowed_by_prefetch())
+
+        def room_for(queue: str) -> int:
+            limit = channel.qos.can_consume_max_estimate()
+            room = self.room_for(queue)
+            return room if limit is None else min(room, limit)
 
         channel.qos.can_consume = MethodType(can_consume, channel.qos)
-        channel._queue_cycle.takes = self.takes
+        channel._queue_cycle.room_for = room_for
 
 
 class ClassCycle(priority_cycle):
-    """The queues to take from now, interactive first: those with room for their work.
+    """The queues to take from now, interactive first, and how much.
 
     kombu makes one a channel (`queue_order_strategy`); `Admission.gate` tells it of the room.
     """
 
-    takes: Callable[[str], bool] | None = None
+    room_for: Callable[[str], int] = staticmethod(lambda _: 1)
 
-    def consume(self, n: int) -> list[str]:
-        """Return the queues that have room."""
+    def room(self, n: int) -> dict[str, int]:
+        """Return how many messages may be taken, of each queue that there is room for."""
         known = {queue: place for place, queue in enumerate(_ORDER)}
         queues = sorted(self.items[:n], key=lambda queue: known.get(queue, len(known)))
-        return queues if self.takes is None else [q for q in queues if self.takes(q)]
+        return {queue: room for queue in queues if (room := self.room_for(queue))}
+
+    def consume(self, n: int) -> list[str]:
+        """Return the queues that there is room for."""
+        return list(self.room(n))

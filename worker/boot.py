@@ -6,12 +6,14 @@ process while the worker already answers inspect; nothing is taken before `ready
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.utils.log import get_logger
 from celery.worker import state as celery_state
+from celery.worker import strategy
 from celery.worker.consumer.tasks import Tasks
 
 from producer.queues import ASSEMBLE, QUEUE_OF, SYNTHESIZE
@@ -36,11 +38,9 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
     label = "Engine"
 
     def start(self, consumer: Any) -> None:
-        """Guard this connection and shut its gate; load the engine if this is the first one."""
+        """Open this connection's channel; load the engine if this is the first one."""
         station = Station.current()
-        channel = consumer.task_consumer.channel
-        station.admission.gate(channel)
-        station.strangers.guard(channel)
+        consumer.task_consumer.channel.open(station.admission, station.strangers, station.leases)
         # A thread of the engine calls this; kombu's hub wakes up for it.
         station.on_room = consumer.wake
         station.on_broken = _stop_worker
@@ -51,8 +51,10 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         consumer.timer.call_repeatedly(BEAT_S, station.pulse.beat)
 
     def stop(self, consumer: Any) -> None:
-        """Expect nothing of the loop until there is a connection again."""
+        """Take nothing, and expect nothing of the loop, until there is a connection again."""
         Station.current().pulse.rest()
+        if consumer.task_consumer is not None:
+            consumer.task_consumer.channel.shut()
 
     def shutdown(self, consumer: Any) -> None:
         """Close all when the worker has drained, or stopped at once."""
@@ -66,11 +68,18 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
 def install(app: Celery) -> None:
     """Add our steps and signal handlers to the worker's app."""
     app.steps["consumer"].add(EngineStep)
+    signals.after_setup_logger.connect(_tell_ends_alone, weak=False)
     signals.celeryd_after_setup.connect(give_back_freed, weak=False)
     signals.celeryd_after_setup.connect(check_broker, weak=False)
     signals.celeryd_after_setup.connect(restrict, weak=False)
     signals.worker_shutting_down.connect(_drain, weak=False)
     signals.task_revoked.connect(_file_as_cancelled, weak=False)
+
+
+def _tell_ends_alone(loglevel: int, **_: Any) -> None:
+    """Leave out Celery's line about each message that came: one at each job's end is enough."""
+    if loglevel >= logging.INFO:
+        logging.getLogger(strategy.__name__).setLevel(logging.WARNING)
 
 
 def _stop_worker(detail: str) -> None:

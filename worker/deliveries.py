@@ -61,11 +61,6 @@ class Delivery:
     holder: str
 
 
-def noted(message: Any, exchange: str, queue: str) -> str:
-    """Return how kombu keeps a delivered message."""
-    return json.dumps([message, exchange, queue])
-
-
 def restore(redis: Redis, deliveries: Sequence[Delivery]) -> int:
     """Put messages back on their queues, to be delivered next; return how many did.
 
@@ -101,7 +96,11 @@ def restore_overdue(redis: Redis, lease_s: float) -> int:
 
 def _again(note: str) -> tuple[str, str]:
     """Return a kept message, marked as delivered before, and its queue."""
-    message, _, queue = json.loads(note)
+    try:
+        message, _, queue = json.loads(note)
+    except ValueError:
+        # Redis reads a bit more than JSON. Whoever takes it keeps it among the strangers.
+        return note, QUEUE_OF[Priority.BATCH]
     headers = message.get("headers")
     if isinstance(headers, dict):
         headers["redelivered"] = True

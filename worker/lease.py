@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,16 +47,6 @@ _KEYS: Final = (DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY)
 
 #: Redis' own clock: what it noted and what is renewed are told by the same one.
 _NOW: Final = ALSO_WHEN_FULL + "local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6\n"
-
-#: Notes a delivery. ARGV tag, holder, message.
-_TAKE: Final = (
-    _NOW
-    + """
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
-"""
-)
 
 #: Renews deliveries. ARGV holder, tags... Returns the tags that are not the holder's any more.
 _RENEW: Final = (
@@ -112,8 +102,8 @@ Errand = Callable[["Pipeline"], None]
 class Leases:
     """What this process holds. Thread-safe.
 
-    `take` raises what the Redis client raises. Everything else is done by the thread, which
-    tries until it succeeds: an acknowledgement survives an outage of the broker.
+    All that is to be written is written by the thread, which tries until it succeeds: an
+    acknowledgement survives an outage of the broker.
     """
 
     def __init__(self, redis: Redis, lease_s: float) -> None:
@@ -128,7 +118,6 @@ class Leases:
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._take = redis.register_script(_TAKE)
         self._renew_script = redis.register_script(_RENEW)
 
     @property
@@ -142,15 +131,14 @@ class Leases:
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
         self._thread.start()
 
-    def take(self, tag: str, message: str) -> None:
-        """Note a delivery as ours: `message` is what kombu keeps of it."""
-        self._take(keys=_KEYS, args=[tag, self.holder, message])
+    def hold(self, tags: Sequence[str]) -> None:
+        """Look after deliveries that are noted as ours, from now on (see `intake`)."""
         with self._changed:
-            stale = self._held.get(tag)
-            self._held[tag] = None
-        if stale is not None:
+            stale = [self._held.get(tag) for tag in tags]
+            self._held.update(dict.fromkeys(tags))
+        for action in filter(None, stale):
             # It ran out here, and has come back to us.
-            stale()
+            action()
 
     def when_lost(self, tag: str, action: Callable[[], None]) -> None:
         """Have `action` called, in another thread, if the lease is lost; at once if it is."""

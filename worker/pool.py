@@ -170,27 +170,31 @@ class TaskPool(BasePool):  # type: ignore[misc]
 
     def _work(self) -> None:
         """Run tasks until the pool stops or has become smaller than its threads."""
-        while True:
-            with self._changed:
-                while not self._waiting and not self._stopping and self._threads <= self.limit:
-                    self._changed.wait()
-                if self._stopping or self._threads > self.limit:
-                    self._threads -= 1
-                    self._changed.notify_all()
-                    return
-                run = self._waiting.popleft()
-                self._busy += 1
+        has_run = False
+        while (run := self._next(has_run)) is not None:
+            has_run = True
             try:
                 run()
             except Exception:
                 # A task's own error never arrives here: it went to the callback.
                 logger.exception("a task's callback failed")
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                    # Only a stop waits for this; every idle thread would wake up in vain.
-                    if self._stopping:
-                        self._changed.notify_all()
+
+    def _next(self, has_run: bool) -> Callable[[], None] | None:
+        """Wait for a task, after one that has run or none; None if the thread is to end."""
+        with self._changed:
+            if has_run:
+                self._busy -= 1
+                # Only a stop waits for this; every idle thread would wake up in vain.
+                if self._stopping:
+                    self._changed.notify_all()
+            while not self._waiting and not self._stopping and self._threads <= self.limit:
+                self._changed.wait()
+            if self._stopping or self._threads > self.limit:
+                self._threads -= 1
+                self._changed.notify_all()
+                return None
+            self._busy += 1
+            return self._waiting.popleft()
 
 
 class _Ended:

@@ -20,7 +20,7 @@ logger = get_logger(__name__)
 #: How many strangers are kept; older ones are dropped.
 KEPT_STRANGERS: Final = 1000
 
-#: What kombu raises of a list entry that is not in its format. It would end the worker.
+#: What is raised of a list entry that is not in kombu's format. It would end the worker.
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -44,34 +44,18 @@ class Strangers:
         self._redis.ltrim(STRANGERS_KEY, 0, KEPT_STRANGERS - 1)
         logger.warning("a message that is not ours was kept in %s: %s", STRANGERS_KEY, why)
 
-    def guard(self, channel: Any) -> None:
-        """Have a kombu channel keep the list entries that it cannot read."""
-        read: Callable[..., Any] = channel.handlers["BRPOP"]
-        parse_response = channel.client.parse_response
-        entry: Any = None
-
-        def remembering(*args: Any, **options: Any) -> Any:
-            nonlocal entry
-            entry = parse_response(*args, **options)
-            return entry
-
-        def guarded(**options: Any) -> Any:
-            channel.qos.newest = None
-            self._reading.has_kept = False
-            try:
-                return read(**options)
-            except _UNREADABLE as error:
-                logger.debug("unreadable entry", exc_info=True)
-                # Celery may fail over a message once more when it tells that nobody wants it.
-                if not self._reading.has_kept:
-                    self.keep(f"no Celery message: {error!r}", entry)
-                if channel.qos.newest is not None:
-                    # It went wrong behind the delivery, and would be held for ever.
-                    channel.qos.ack(channel.qos.newest)
-                return True
-
-        channel.client.parse_response = remembering
-        channel.handlers["BRPOP"] = guarded
+    def read(self, entry: bytes, deliver: Callable[[], None]) -> bool:
+        """Deliver a list entry; one that cannot be read is kept, and False returned."""
+        self._reading.has_kept = False
+        try:
+            deliver()
+        except _UNREADABLE as error:
+            logger.debug("unreadable entry", exc_info=True)
+            # Celery may fail over a message once more when it tells that nobody wants it.
+            if not self._reading.has_kept:
+                self.keep(f"no Celery message: {error!r}", entry)
+            return False
+        return True
 
 
 def _readable(value: Any) -> str:

@@ -8,8 +8,12 @@ clock with that of Redis, and takes a lock which a worker that dies meanwhile ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from kombu.transport import virtual
 from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
@@ -18,8 +22,18 @@ from kombu.transport.redis import Transport as KombuTransport
 from producer import transport
 from producer.queues import QUEUE_OF
 
-from .deliveries import noted, restore_overdue
+from .deliveries import restore_overdue
+from .intake import Intake, Taken
 from .station import Station
+
+if TYPE_CHECKING:
+    from .admission import Admission
+    from .lease import Leases
+    from .strangers import Strangers
+
+
+#: How long a stop waits for what is on its way; a Redis that is frozen holds up none.
+SHUT_S: Final = 1.0
 
 
 class QoS(transport.QoS):
@@ -27,8 +41,6 @@ class QoS(transport.QoS):
 
     #: A connection that ends gives nothing back.
     restore_at_shutdown = False
-    #: The last message that was noted.
-    newest: str | None = None
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
         """Deliver again what ran out, if this channel takes jobs."""
@@ -38,13 +50,7 @@ class QoS(transport.QoS):
                 restore_overdue(client, lease_s)
 
     def append(self, message: Any, delivery_tag: Any) -> None:
-        """Note a delivery."""
-        if not isinstance(delivery_tag, str):
-            raise TypeError(f"{delivery_tag!r} is no delivery tag")
-        delivery = message.delivery_info
-        note = noted(message._raw, delivery["exchange"], delivery["routing_key"])
-        Station.current().leases.take(delivery_tag, note)
-        self.newest = delivery_tag
+        """Count a delivery; what is noted and held of it is up to the channel."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
@@ -62,12 +68,113 @@ class QoS(transport.QoS):
 
 
 class Channel(transport.Channel):
-    """A channel whose deliveries are leases."""
+    """Takes as many messages at once as there is room for, and holds them by leases.
+
+    It asks as kombu does, by one command after the other on a connection of its own, which the
+    loop watches. One that was not opened is kombu's own channel.
+    """
 
     QoS = QoS
+    client: Any
+    _in_poll: Any
+    _brpop_sent_at: Any
+    _is_open = False
+
+    def open(self, admission: Admission, strangers: Strangers, leases: Leases) -> None:
+        """Take messages from now on; what cannot be read is for the strangers."""
+        admission.gate(self)
+        self._strangers, self._leases, self._intake = strangers, leases, Intake()
+        self._is_open = True
+        #: Whether the command on its way is ours, and no BRPOP.
+        self._takes = False
+
+    def shut(self) -> None:
+        """Take nothing any more: what is on its way goes back, and Redis hears that we are gone."""
+        connection, self._is_open = self._in_poll, False
+        if not connection:
+            return
+        with suppress(*self.connection_errors, self.ResponseError):
+            while self._in_poll and connection.can_read(SHUT_S if self._takes else 0):
+                self._give_back(self._answer())
+        connection.disconnect()
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Ask for what there is room for, or wait for the first message if all is empty."""
+        room = self._room()
+        if room and not self._intake.is_empty(room):
+            self._take(room)
+        else:
+            self._takes = False
+            super()._brpop_start(timeout)  # type: ignore[no-untyped-call]
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Read what has been asked for, and deliver it."""
+        if not self._is_open:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        taken = self._answer()
+        if not taken:
+            raise Empty
+        self._deliver(taken)
+        return True
+
+    def _answer(self) -> list[Taken]:
+        """Read an answer. The first message of a BRPOP is asked for once more, to be noted."""
+        takes, connection = self._takes, self.client.connection
+        self._takes, self._in_poll = False, None
+        try:
+            answer = self.client.parse_response(connection, "EVAL" if takes else "BRPOP")
+        except self.connection_errors:
+            connection.disconnect()  # the next turn connects again
+            raise
+        if takes:
+            return self._intake.read(answer)
+        if answer:
+            queue, entry = answer
+            # kombu has one more list for each of its priorities.
+            self._take(self._room(), (queue.decode().rsplit(self.sep, 1)[0], entry))
+        return []
+
+    def _room(self) -> dict[str, int]:
+        """Return how many messages there is room for, by queue."""
+        return self._queue_cycle.room(len(self.active_queues)) if self._is_open else {}
+
+    def _take(self, room: dict[str, int], first: tuple[str, bytes] | None = None) -> None:
+        self._takes, self._in_poll = True, self.client.connection
+        self._brpop_sent_at = monotonic()
+        self._in_poll.send_command(*self._intake.command(self._leases.holder, room, first))
+
+    def _deliver(self, taken: Sequence[Taken]) -> None:
+        """Give messages to Celery, in turn; if that ends early, the rest goes back."""
+        self._leases.hold([message.tag for message in taken if message.tag])
+        done = 0
+        try:
+            for message in taken:
+                self._deliver_one(message)
+                done += 1
+        finally:
+            self._give_back(taken[done:])
+
+    def _deliver_one(self, message: Taken) -> None:
+        def deliver() -> None:
+            if not message.tag:
+                raise ValueError("Redis finds no delivery tag in it")
+            self.connection._deliver(json.loads(message.entry), message.queue)
+
+        if not self._strangers.read(message.entry, deliver) and message.tag:
+            self.qos.ack(message.tag)
+
+    def _give_back(self, taken: Sequence[Taken]) -> None:
+        """Put messages back to their places; what is nobody's is kept all the same."""
+        tags = [message.tag for message in taken if message.tag]
+        self._leases.hold(tags)
+        # Each is the next of its queue then: the first of them comes last.
+        for tag in reversed(tags):
+            self._leases.give_back(tag)
+        for stranger in (message for message in taken if not message.tag):
+            self._deliver_one(stranger)
 
 
-class SentinelChannel(transport.SentinelChannel):
+class SentinelChannel(Channel, transport.SentinelChannel):
     """The same on the master that Sentinels name."""
 
     QoS = QoS
@@ -83,15 +190,22 @@ class _LeavesNothing:
         self._leave()
         before = set(loop.on_tick)
         super().register_with_event_loop(connection, loop)  # type: ignore[misc]
-        ticks = loop.on_tick - before
+        loop.on_tick = before
         cycle = self.cycle  # type: ignore[attr-defined]
         timers = [timer for name, timer in vars(cycle).items() if name.endswith("_tref")]
 
+        def tick() -> None:
+            # kombu's own would ask the system to watch each socket again, at every turn.
+            cycle.on_poll_start()
+            for fd in cycle.fds.keys() - loop.readers.keys():
+                loop.add_reader(fd, self.on_readable, fd)  # type: ignore[attr-defined]
+
         def leave() -> None:
-            loop.on_tick -= ticks
+            loop.on_tick.discard(tick)
             for timer in timers:
                 timer.cancel()
 
+        loop.on_tick.add(tick)
         self._leave = leave
 
     def close_connection(self, connection: Any) -> None:

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
+from tests.integration.messages import take
 from worker.claims import Claimant, Claims
-from worker.deliveries import noted
 from worker.errors import ClaimLost
 from worker.lease import Leases, release
 
@@ -33,7 +33,7 @@ def worker(client):
         started.append(leases)
 
         def attempt(tag: str, name: str = "first") -> Claimant:
-            leases.take(tag, noted({"headers": {"id": tag}}, "speech.batch", "speech.batch"))
+            take(client, leases, tag, tag)
             return Claimant(tag, leases.holder, f"{tag}.{name}")
 
         return attempt

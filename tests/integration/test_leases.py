@@ -12,12 +12,11 @@ import pytest
 from producer import JobState
 from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
 from tests.conftest import eventually
-from worker.deliveries import noted, restore_overdue
+from tests.integration.messages import QUEUE, take
+from worker.deliveries import restore_overdue
 from worker.lease import Leases, release
 
 pytestmark = pytest.mark.service
-
-QUEUE = "speech.batch"
 
 
 @pytest.fixture
@@ -28,13 +27,9 @@ def leases(client) -> Leases:
     leases.close()
 
 
-def message(job_id: str) -> str:
-    return noted({"headers": {"id": job_id}}, QUEUE, QUEUE)
-
-
 def test_what_is_held_is_renewed_and_what_is_acknowledged_is_gone(leases, client):
-    leases.take("a", message("1"))
-    leases.take("b", message("2"))
+    take(client, leases, "a", "1")
+    take(client, leases, "b", "2")
     taken_s = client.zscore(DELIVERIES_KEY, "a")
 
     eventually(lambda: client.zscore(DELIVERIES_KEY, "a") > taken_s)
@@ -47,7 +42,7 @@ def test_what_is_held_is_renewed_and_what_is_acknowledged_is_gone(leases, client
 
 def test_a_worker_that_lost_a_lease_is_told_and_can_not_acknowledge(leases, client):
     lost: list[str] = []
-    leases.take("a", message("1"))
+    take(client, leases, "a", "1")
     leases.when_lost("a", lambda: lost.append("a"))
 
     client.hset(LEASES_KEY, "a", "somebody/else")
@@ -60,7 +55,7 @@ def test_a_worker_that_lost_a_lease_is_told_and_can_not_acknowledge(leases, clie
 
 
 def test_what_a_dead_worker_held_goes_back_at_once_and_nothing_else(leases, client):
-    leases.take("a", message("1"))
+    take(client, leases, "a", "1")
     client.hset(LEASES_KEY, "other", "v@test/1")
 
     assert release(client, "w@test") == 1
@@ -72,7 +67,7 @@ def test_what_a_dead_worker_held_goes_back_at_once_and_nothing_else(leases, clie
 
 
 def test_a_close_gives_back_what_is_held(leases, client):
-    leases.take("a", message("1"))
+    take(client, leases, "a", "1")
 
     leases.close()
 
@@ -159,7 +154,7 @@ def test_a_worker_that_died_while_it_looked_for_what_ran_out_holds_up_no_other(
 def test_what_ran_out_goes_back_and_nothing_that_is_renewed(leases, client):
     now_s = time.time()
     for tag, age_s in {"old": 100, "young": 10, "gone": 100}.items():
-        leases.take(tag, message(tag))
+        take(client, leases, tag, tag)
         client.zadd(DELIVERIES_KEY, {tag: now_s - age_s})
     client.hdel(DELIVERED_KEY, "gone")
 

@@ -40,7 +40,7 @@ def admission(room, in_hand) -> Admission:
 def channel() -> SimpleNamespace:
     cycle = ClassCycle()
     cycle.update([BATCH, INTERACTIVE])
-    qos = SimpleNamespace(can_consume=lambda: True)
+    qos = SimpleNamespace(can_consume=lambda: True, can_consume_max_estimate=lambda: None)
     return SimpleNamespace(qos=qos, _queue_cycle=cycle, brpop_timeout=None, _in_poll=None)
 
 
@@ -103,6 +103,19 @@ def test_the_prefetch_limit_of_celery_still_holds(admission, channel):
     admission.gate(channel)
 
     assert not channel.qos.can_consume()
+
+
+def test_it_is_told_how_much_may_be_taken_which_is_never_more_than_the_prefetch_limit_allows(
+    admission, in_hand, channel
+):
+    admission.gate(channel)
+    assert channel._queue_cycle.room(2) == {INTERACTIVE: 3, BATCH: 2}
+
+    in_hand.add(Request())
+    assert channel._queue_cycle.room(2) == {INTERACTIVE: 2, BATCH: 1}
+
+    channel.qos.can_consume_max_estimate = lambda: 1
+    assert channel._queue_cycle.room(2) == {INTERACTIVE: 1, BATCH: 1}
 
 
 def test_a_channel_without_a_gate_takes_from_every_queue():
