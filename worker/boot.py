@@ -19,8 +19,8 @@ from celery.worker.consumer.tasks import Tasks
 from producer.queues import ASSEMBLE, QUEUE_OF, SYNTHESIZE
 from producer.state import JobState
 
-from .allocator import give_back_freed
 from .broker_check import check_broker
+from .engine.allocator import give_back_freed
 from .pulse import BEAT_S
 from .remote_control import restrict
 from .station import Station

@@ -1,8 +1,10 @@
 """How much memory one long recording takes, from a file to a file.
 
-    python -m tests.bench.rvc_long [--hours 3] [--rate 44100]
+    python -m tests.bench.rvc_long [--hours 3] [--rate 44100] [--small]
 
-Tiny networks: their size is not the recording's. Needs the packages of the tests.
+Tiny networks: their size is not the recording's. Needs the packages of the tests. With `--small`
+stretches are 10 s instead of 38, features 256 wide instead of 768: what a batch takes is less then,
+and hours take minutes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,9 @@ from worker.engine.rvc.converter import Converter
 from worker.engine.rvc.long_conversion import LongClip, LongConversion
 from worker.engine.rvc.pitch import Pitch
 from worker.engine.rvc.rmvpe_file import read_rmvpe
+from worker.engine.rvc.splitting import Splitting
 from worker.engine.rvc.synthesizer import Limits, Synthesizer
+from worker.engine.rvc.voice import Voice
 
 #: Seconds that are repeated.
 _VERSE_S = 60
@@ -42,16 +47,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--rate", type=int, default=44100)
+    parser.add_argument("--small", action="store_true", help="short stretches, narrow features")
     parser.add_argument("--scratch", type=Path, default=None, help="default: the system's own")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.scratch) as name:
         folder = Path(name)
-        converter = _converter(folder)
+        converter = _converter(folder, SMALL if given.small else LARGE)
+        voice = _voice(folder, SMALL if given.small else LARGE)
         for hours in (0.1, given.hours):
             source = _written(folder / "source.wav", hours, given.rate)
             _forget_peak()
             started_s = time.perf_counter()
-            samples = _convert(converter, source, folder)
+            samples = _convert(converter, voice, source, folder)
             took_s = time.perf_counter() - started_s
             print(
                 f"{hours:4.1f} h at {given.rate} Hz: peak of the process {_memory_mb('VmHWM')} MB, "
@@ -61,14 +68,37 @@ def main() -> None:
             )
 
 
-def _converter(folder: Path) -> Converter:
-    hubert = TinyHubert(768, 1, 12).write_folder(folder / "hubert")
+@dataclass(frozen=True)
+class Shapes:
+    """What takes long, and no more memory the longer a recording is."""
+
+    version: str
+    hubert: TinyHubert
+    splitting: Splitting
+    batch_s: int
+
+
+LARGE = Shapes("v2", TinyHubert(768, 1, 12), Splitting(), batch_s=90)
+SMALL = Shapes("v1", TinyHubert(64, 1), Splitting(1, 2, 10, 12), batch_s=24)
+
+
+def _voice(folder: Path, shapes: Shapes) -> Voice:
+    width = {"v1": 256, "v2": 768}[shapes.version]
+    return loaded(
+        write_voice(folder / "voice.pth", shapes.version, 32000),
+        write_index(folder / "voice.index", width),
+    )
+
+
+def _converter(folder: Path, shapes: Shapes) -> Converter:
+    hubert = shapes.hubert.write_folder(folder / "hubert")
     rmvpe = TinyRmvpe(peer_module("rvc_python", "lib.rmvpe")).write(folder / "rmvpe.pt")
     return Converter(
         Content(read_content(hubert)),
         Pitch(read_rmvpe(rmvpe)),
         Synthesizer(limits=Limits(scores=1 << 25, rows=4)),
-        batch_s=90,
+        splitting=shapes.splitting,
+        batch_s=shapes.batch_s,
     )
 
 
@@ -96,10 +126,7 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _convert(converter: Converter, source: AudioFile, folder: Path) -> int:
-    voice = loaded(
-        write_voice(folder / "voice.pth", "v2", 32000), write_index(folder / "voice.index", 768)
-    )
+def _convert(converter: Converter, voice: Voice, source: AudioFile, folder: Path) -> int:
     clip = LongClip(source, voice, Conversion(length="exact"))
     conversion = LongConversion(converter, clip, folder)
     told = Progress(Stage.READING, 0.0)

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
+from ..allocator import trim
 from ..progress import Progress, Stage
 from .clip import Conversion, check_voice, output_rate_hz
 from .converter import (
@@ -120,6 +121,9 @@ class LongConversion:
             features = stages.blended(group, stages.features(group))
             for samples in stages.spoken(group, features):
                 self._spoken.append(samples)
+            if self._device.type == "cpu":
+                # Hours of tensors of many sizes leave holes behind, which nothing fills.
+                trim()
             yield Progress(Stage.CONVERTING, (first + len(group)) / len(parts))
         yield from self._weighed()
 
