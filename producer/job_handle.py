@@ -26,8 +26,8 @@ class Progress:
     chunks: int
     #: Seconds of audio computed so far.
     audio_s: float
-    #: What is done with a long recording at the moment: `reading`, `pitch`, `converting` or
-    #: `finishing`, and how much of that is done, 0 .. 1. Empty for all else.
+    #: What is done with a long recording at the moment: `checking`, `reading`, `pitch`,
+    #: `converting` or `finishing`, and how much of that is done, 0 .. 1. Empty for all else.
     stage: str = ""
     stage_share: float = 0.0
 

@@ -13,7 +13,7 @@ from producer.volumes import Volumes
 
 from .engine.model import ModelOffer
 from .engine.request import ChunkRequest, Recording
-from .plan import Script, Target
+from .plan import Script, Target, Tell
 from .recordings import judge
 from .scratch import scratch
 
@@ -42,9 +42,9 @@ class ConversionPlan:
         return False
 
     @contextmanager
-    def opened(self, volumes: Volumes) -> Iterator[Script]:
+    def opened(self, volumes: Volumes, tell: Tell) -> Iterator[Script]:
         """See `Plan`; raises `UploadMissing` or `UnfitAudio` before anything is computed."""
-        found = judge(volumes.upload(self.job.upload), self.job.upload)
+        found = judge(volumes.upload(self.job.upload), self.job.upload, tell)
         with scratch(volumes.temp, self.attempt_id) as directory:
             recording = Recording(str(found.file), found.rate_hz, found.samples, str(directory))
             yield Script(iter((self._chunk(recording),)), 1)

@@ -6,7 +6,7 @@ conversion.py     a recording: pieces that are converted
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,7 +17,11 @@ from producer.volumes import Volumes
 
 from .engine.errors import CheckpointError, NoConversion, UnknownVoice
 from .engine.model import ConversionOffer, ModelOffer, TargetVoice
+from .engine.progress import Progress
 from .engine.request import ChunkRequest, ConversionRequest
+
+#: Called with how far something is; what it raises ends the work.
+Tell = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +86,8 @@ class Plan(Protocol):
     def target(self) -> Target | None:
         """The voice that all of it is converted into."""
 
-    def opened(self, volumes: Volumes) -> AbstractContextManager[Script]:
-        """Give the chunks for as long as the job takes. Raises what is wrong with its source."""
+    def opened(self, volumes: Volumes, tell: Tell) -> AbstractContextManager[Script]:
+        """Give the chunks for as long as the job takes. Raises what is wrong with its source.
+
+        `tell` is told again and again how far that is looked at.
+        """

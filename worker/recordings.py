@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import numpy as np
 
 from .engine.audio_stream import AudioStream, mono, opened
 from .engine.errors import UnfitAudio
+from .engine.progress import Progress, Stage
 from .errors import UploadMissing
 
 #: Longer ones are refused: about what a WAV file of the result can hold.
@@ -26,21 +28,21 @@ class Judgement:
     samples: int
 
 
-def judge(file: Path, sha256: str) -> Judgement:
-    """Read all of a recording once.
+def judge(file: Path, sha256: str, tell: Callable[[Progress], None]) -> Judgement:
+    """Read all of a recording once, and `tell` how far that is.
 
     Raises `UploadMissing` if it is not on this machine's volume, and `UnfitAudio`, which says what
     is wrong with it.
     """
     _check_hash(file, sha256)
     with opened(file) as audio:
-        samples = _counted(audio)
+        samples = _counted(audio, tell)
         if not samples:
             raise UnfitAudio("the audio has no samples")
         return Judgement(file, audio.samplerate, samples)
 
 
-def _counted(audio: AudioStream) -> int:
+def _counted(audio: AudioStream, tell: Callable[[Progress], None]) -> int:
     longest = LONGEST_H * 3600 * audio.samplerate
     samples = 0
     for block in mono(audio):
@@ -52,6 +54,8 @@ def _counted(audio: AudioStream) -> int:
         samples += len(block)
         if samples > longest:
             raise UnfitAudio(f"the audio is longer than {LONGEST_H} hours: cut it into files")
+        # What it claims of itself is believed for this alone.
+        tell(Progress(Stage.CHECKING, min(1.0, samples / max(1, audio.frames))))
     return samples
 
 

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.job import EngineJob
 
 from .engine.errors import ChunkTooLong, TakeCancelled
-from .engine.long_work import fact_of
-from .engine.progress import Progress
 from .engine.request import ChunkRequest
 from .guard import Guard, Judged
 from .manifest import Doubt, Facts, Guarding
 from .plan import Plan, Script
 from .shared_takes import SharedTakes
 from .speech import parts_of
+from .stage_notes import TELLING_S, StageNotes
 from .staged import Entry
 from .take_source import OwnTakes, TakeSource
 
@@ -37,9 +36,6 @@ AHEAD_BATCHES: Final = 2
 #: Part of what is ahead that is asked for together: who shares takes asks Redis each time.
 ASKED_SHARE: Final = 1 / 16
 
-#: How often a job tells how far its long recording is.
-TELLING_S: Final = 5.0
-
 #: How often a job of many chunks tells how many are done, and hears whether it is to end. Each
 #: time is a round trip to Redis, and chapters have hundreds of chunks a second together.
 PROGRESS_S: Final = 0.5
@@ -53,14 +49,14 @@ def render(
     settle: Callable[[], None],
 ) -> Entry:
     """Bring `plan` into the store; `ClaimLost` if it has become somebody else's meanwhile."""
-    offer, heard = station.engine.offer(), _Heard()
+    offer, heard, notes = station.engine.offer(), _Heard(), StageNotes(attempt)
     with (
-        plan.opened(station.volumes) as script,
+        plan.opened(station.volumes, notes.read) as script,
         station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
     ):
         source = _source(station, attempt, script, guarded=offer.guarded and plan.is_spoken)
         ahead = AHEAD_BATCHES * offer.slots
-        tell = partial(_tell, station, attempt)
+        tell = partial(notes.look, station)
         rendition = Rendition(source, script.chunks, script.count, ahead, tell)
         settle()
         attempt.when_cancelled(rendition.cancel)
@@ -84,15 +80,6 @@ def render(
                 conversion=None if plan.target is None else {**plan.target.facts()},
             )
         )
-
-
-def _tell(station: Station, attempt: Attempt, request: ChunkRequest) -> None:
-    """Note how far a long recording is; it is the only chunk of its job."""
-    told = station.engine.snapshot().get(fact_of(request.id))
-    if told and request.recording is not None:
-        far = Progress.decode(str(told))
-        converted_s = far.converted_share * request.recording.duration_s
-        attempt.progress(1, 0, converted_s, stage=far.stage.value, stage_share=far.share)
 
 
 def _source(station: Station, attempt: Attempt, script: Script, *, guarded: bool) -> TakeSource:

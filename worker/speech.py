@@ -17,7 +17,7 @@ from . import pace, quality
 from .engine.errors import CheckpointError, UnknownVoice
 from .engine.model import ModelOffer, ModelVoice
 from .engine.request import ChunkRequest, ConversionRequest
-from .plan import Script, Target
+from .plan import Script, Target, Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class SpeechPlan:
         return True
 
     @contextmanager
-    def opened(self, volumes: Volumes) -> Iterator[Script]:
+    def opened(self, volumes: Volumes, tell: Tell) -> Iterator[Script]:
         """See `Plan`."""
         # The take of a single chunk is the file itself: it is shared as such.
         shared = self.chunks if len(self.chunks) > 1 else ()

@@ -10,7 +10,9 @@ from typing import Self
 class Stage(StrEnum):
     """What is done with a long recording, in this order."""
 
-    #: It is read, brought to 16 kHz and filtered.
+    #: The worker reads it once, before it costs the engine anything.
+    CHECKING = "checking"
+    #: The engine reads it, brings it to 16 kHz and filters it.
     READING = "reading"
     #: The pitch of the whole of it is found.
     PITCH = "pitch"

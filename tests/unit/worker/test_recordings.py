@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from worker.engine.audio_stream import mono, opened, samples_of
-from worker.engine.errors import UnfitAudio
+from worker.engine.errors import TakeCancelled, UnfitAudio
+from worker.engine.progress import Progress
 from worker.errors import UploadMissing
 from worker.recordings import Judgement, judge
 
@@ -29,7 +30,7 @@ def judged(tmp_path: Path) -> Callable[[bytes], Judgement]:
     def judged(content: bytes) -> Judgement:
         file = tmp_path / "upload"
         file.write_bytes(content)
-        return judge(file, hashlib.sha256(content).hexdigest())
+        return judge(file, hashlib.sha256(content).hexdigest(), lambda far: None)
 
     return judged
 
@@ -125,9 +126,26 @@ def test_where_the_first_bad_number_is_can_be_read(judged):
         judged(audio(samples, 16000))
 
 
+def test_it_is_told_how_far_a_recording_is_read_and_whoever_hears_may_end_that(tmp_path):
+    file, told = tmp_path / "upload", []
+    file.write_bytes(content := audio(noise(120, 8000), 8000))
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def tell(far: Progress) -> None:
+        told.append(far.share)
+        if far.share > 0.5:
+            raise TakeCancelled("the job was cancelled")
+
+    with pytest.raises(TakeCancelled):
+        judge(file, sha256, tell)
+
+    assert len(told) >= 2
+    assert told == sorted(told)
+
+
 def test_a_file_that_is_not_there_names_the_volume(tmp_path):
     with pytest.raises(UploadMissing, match="VOICEFARM_HOME"):
-        judge(tmp_path / "nothing", "ab" * 32)
+        judge(tmp_path / "nothing", "ab" * 32, lambda far: None)
 
 
 def test_a_file_that_was_changed_on_the_volume_is_refused(tmp_path):
@@ -135,7 +153,7 @@ def test_a_file_that_was_changed_on_the_volume_is_refused(tmp_path):
     file.write_bytes(audio(noise(1, 16000), 16000))
 
     with pytest.raises(UnfitAudio, match="damaged"):
-        judge(file, "ab" * 32)
+        judge(file, "ab" * 32, lambda far: None)
 
 
 def test_a_long_recording_takes_little_memory(judged):

@@ -19,7 +19,8 @@ from worker.engine.long_work import fact_of
 from worker.engine.progress import Progress, Stage
 from worker.engine.request import ChunkRequest, Recording, Take
 from worker.guard import Guard
-from worker.rendition import Rendition, _tell
+from worker.rendition import Rendition
+from worker.stage_notes import StageNotes
 from worker.take_source import OwnTakes
 
 
@@ -205,8 +206,22 @@ def test_what_is_done_with_a_long_recording_reaches_its_row(far, converted_s):
     station = SimpleNamespace(engine=SimpleNamespace(snapshot=lambda: facts))
     attempt = SimpleNamespace(progress=lambda *said, **stage: told.append((*said, stage)))
 
-    _tell(station, attempt, request)
+    notes = StageNotes(attempt)
+
+    notes.look(station, request)
     facts.clear()
-    _tell(station, attempt, request)
+    notes.look(station, request)
 
     assert told == [(1, 0, converted_s, {"stage": far.stage, "stage_share": far.share})]
+
+
+def test_it_is_noted_now_and_then_how_far_a_recording_is_checked():
+    told, now_s = [], [100.0]
+    attempt = SimpleNamespace(progress=lambda *_, **stage: told.append(stage["stage_share"]))
+    notes = StageNotes(attempt, clock=lambda: now_s[0])
+
+    for percent in range(100):
+        now_s[0] += 0.125
+        notes.read(Progress(Stage.CHECKING, percent / 100))
+
+    assert told == [0.39, 0.79]

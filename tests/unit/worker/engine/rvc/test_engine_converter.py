@@ -162,7 +162,7 @@ def test_a_long_recording_is_what_the_converter_makes_of_it(opened, alone, sourc
     found = np.fromfile(target, np.float32)
     assert rate_hz == 32000
     assert len(stages) > 5
-    assert list(dict.fromkeys(stages)) == list(Stage)
+    assert list(dict.fromkeys(stages)) == list(Stage)[1:]
     assert len(found) == 44 * 32000
     # The oscillator sums the pitch up over seconds: see docs/rvc.md.
     assert np.abs(found - expected.numpy()).max() < 0.01 * np.abs(found).max()

@@ -93,7 +93,7 @@ def converted(converter: Converter, clip: LongClip, scratch: Path) -> Tensor:
     told = list(conversion.steps())
     order = [(list(Stage).index(one.stage), one.share) for one in told]
     assert order == sorted(order)
-    assert {one.stage for one in told} == set(Stage)
+    assert {one.stage for one in told} == set(Stage) - {Stage.CHECKING}
     for stage in (Stage.READING, Stage.PITCH, Stage.CONVERTING):
         assert max(one.share for one in told if one.stage is stage) == 1
     found = torch.cat(list(conversion.blocks()))
