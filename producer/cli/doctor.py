@@ -155,20 +155,21 @@ def xtts(directory: Path) -> Check:
 
 
 def rvc(directory: Path) -> Check:
-    """Tell what RVC lacks on this machine. Without its directory nobody wants it."""
-    if not directory.is_dir():
-        wanted = f"{' '.join(' or '.join(names) for names in RVC_FILES)} and voices"
-        return Check("rvc", True, f"not here: {directory} is to hold {wanted}")
+    """Tell what RVC lacks on this machine. Without any of its files nobody wants it: the images
+    have its directory, empty."""
+    voices = len(list((directory / "voices").glob("*.safetensors")))
     lacking = [
         " or ".join(names)
         for names in RVC_FILES
         if not any((directory / name).exists() for name in names)
     ]
+    if len(lacking) == len(RVC_FILES) and not voices:
+        wanted = f"{' '.join(lacking)} and voices"
+        return Check("rvc", True, f"not here: {directory} is to hold {wanted}")
     if lacking:
         return Check("rvc", False, f"{directory} lacks {', '.join(lacking)}")
     if find_spec("torch") is None and find_checkout():
         return Check("rvc", False, "torch missing: pip install -e '.[worker]'")
-    voices = len(list((directory / "voices").glob("*.safetensors")))
     hint = "" if voices else "; `voicefarm voices add NAME model.pth` adds one"
     return Check("rvc", True, f"{directory}, {voices} voices{hint}")
 

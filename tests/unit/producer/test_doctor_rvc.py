@@ -25,6 +25,19 @@ def test_a_farm_that_does_not_want_it_is_well(tmp_path):
     assert "hubert_base.pt or hubert_base rmvpe.pt" in check.detail
 
 
+def test_the_empty_directory_of_an_image_is_no_wish(directory):
+    assert doctor.rvc(directory).ok
+
+
+def test_a_voice_without_what_all_share_is_told(directory):
+    (directory / "voices").mkdir()
+    (directory / "voices" / "carl.safetensors").touch()
+
+    assert doctor.rvc(directory) == doctor.Check(
+        "rvc", False, f"{directory} lacks hubert_base.pt or hubert_base, rmvpe.pt"
+    )
+
+
 def test_each_missing_file_is_named(directory):
     (directory / "rmvpe.pt").touch()
 
