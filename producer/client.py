@@ -23,7 +23,7 @@ from .job import AnyJob, RvcSettings, SpeechJob, convert_job, new_job_id, speech
 from .job_handle import Job, Progress, SpeechResult
 from .job_row import JobRow
 from .ledger import Ledger
-from .overview import Overview, read_overview
+from .overview import Overview, is_served, read_overview
 from .queues import CATALOGUE_KEY, Priority
 from .state import JobState
 from .uploads import put
@@ -191,7 +191,7 @@ class VoiceFarm:
 
     def _submitted(self, job: AnyJob, idempotency_key: str | None, *, require_worker: bool) -> Job:
         with self.broker.reachable():
-            if require_worker and not self.workers():
+            if require_worker and not is_served(self.workers(), [job.queue]):
                 raise NoWorker(job.queue)
         key = idempotency_key or ""
         return Job(self, take_in(self.broker, self.ledger, new_job_id(), job, key))

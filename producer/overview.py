@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .backlog import Backlog
 from .batch.demand import read_demand
 from .heartbeats import heartbeats
-from .queues import Beating, Priority
+from .queues import QUEUES, Beating, Priority
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -38,6 +38,20 @@ class Overview:
             for host in self.hosts.values()
             for node, facts in host.get("posts", {}).items()
         }
+
+
+def takes(facts: Facts, queues: Iterable[str]) -> bool:
+    """Return whether a worker takes messages from one of these queues, by what it tells of itself.
+
+    One of another version may not tell; it takes them all.
+    """
+    return bool({*queues} & {*facts.get("queues", QUEUES)})
+
+
+def is_served(workers: Mapping[str, Facts], queues: Iterable[str]) -> bool:
+    """Return whether one of the workers that answer takes messages from one of these queues."""
+    wanted = [*queues]
+    return any(takes(facts, wanted) for facts in workers.values())
 
 
 def read_overview(redis: Redis, now_s: float) -> Overview:

@@ -21,11 +21,14 @@ QUEUE_OF: Final[dict[Priority, str]] = {
     Priority.BATCH: "speech.batch",
 }
 
+#: Those of the engines.
+SPEECH_QUEUES: Final = tuple(QUEUE_OF.values())
+
 #: Where jobs wait that join chapters: they are no engine's work.
 ASSEMBLY_QUEUE: Final = "speech.assemble"
 
 #: All of our queues.
-QUEUES: Final = (*QUEUE_OF.values(), ASSEMBLY_QUEUE)
+QUEUES: Final[tuple[str, ...]] = (*SPEECH_QUEUES, ASSEMBLY_QUEUE)
 
 #: Task names are strings on purpose: the client never imports `tasks`.
 SYNTHESIZE: Final = "speech.synthesize"

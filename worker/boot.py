@@ -16,7 +16,7 @@ from celery.worker import state as celery_state
 from celery.worker import strategy
 from celery.worker.consumer.tasks import Tasks
 
-from producer.queues import ASSEMBLE, QUEUE_OF, SYNTHESIZE
+from producer.queues import ASSEMBLE, SYNTHESIZE
 from producer.state import JobState
 
 from .broker_check import check_broker
@@ -45,8 +45,8 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
         station.on_room = consumer.wake
         station.on_broken = _stop_worker
         station.on_hurry = consumer.pool.hurry
-        queues = {queue.name for queue in consumer.task_consumer.queues}
-        station.start(consumer.hostname, takes_speech=bool(queues & {*QUEUE_OF.values()}))
+        queues = [queue.name for queue in consumer.task_consumer.queues]
+        station.start(consumer.hostname, queues)
         # The connection's own timer: it ends with it.
         consumer.timer.call_repeatedly(BEAT_S, station.pulse.beat)
 

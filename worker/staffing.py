@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from producer.backlog import Backlog
+from producer.overview import takes
+from producer.queues import SPEECH_QUEUES
 
 from .farm_view import FarmView
 from .readiness import Readiness
@@ -59,8 +61,8 @@ def sight_of(
     backlog: Backlog, workers: Mapping[str, Mapping[str, Any]], rooms: Sequence[Room]
 ) -> FarmSight:
     """Return the farm's numbers; a worker that a host has started and that has not told
-    anything yet counts as one that loads."""
-    seen = [_seen(facts) for facts in workers.values() if facts.get("state") not in _LEAVING]
+    anything yet counts as one that loads. One for books alone is none of those that are scaled."""
+    seen = [_seen(facts) for facts in workers.values() if _counts(facts)]
     silent = max(0, sum(room.running for room in rooms) - len(seen))
     return FarmSight(
         waiting_jobs=backlog.waiting_jobs,
@@ -69,6 +71,10 @@ def sight_of(
         running_jobs=backlog.running,
         workers=[*seen, *[WorkerSight(is_ready=False)] * silent],
     )
+
+
+def _counts(facts: Mapping[str, Any]) -> bool:
+    return facts.get("state") not in _LEAVING and takes(facts, SPEECH_QUEUES)
 
 
 def _seen(facts: Mapping[str, Any]) -> WorkerSight:

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -18,6 +18,7 @@ from producer.broker import Broker
 from producer.broker_url import broker_url
 from producer.errors import JobNotFound, VoicefarmError
 from producer.ledger import Ledger
+from producer.queues import QUEUES, SPEECH_QUEUES
 from producer.version import VERSION
 from producer.volumes import Volumes
 
@@ -105,7 +106,7 @@ class Station:
         self._tempo = Tempo()
         self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
         self._telling: Telling | None = None
-        self._started, self._takes_speech, self._stops = False, True, 0
+        self._started, self._queues, self._stops = False, QUEUES, 0
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -137,15 +138,16 @@ class Station:
                 cls._current = cls(cls._settings)
             return cls._current
 
-    def start(self, node: str, *, takes_speech: bool = True) -> None:
+    def start(self, node: str, queues: Iterable[str] = QUEUES) -> None:
         """Make the volumes and begin to load the engine, behind the caller's back; once.
 
-        A worker that takes no speech, such as one for books alone, does not offer its voices.
+        A worker whose `queues` have no speech, such as one for books alone, does not offer its
+        voices.
         """
         if self._started:
             return
         self._started = True
-        self.node, self._takes_speech = node, takes_speech
+        self.node, self._queues = node, tuple(sorted(queues))
         self.leases.start(node)
         self.reconciler.start(self.leases.holder)
         self._caretaker.start(node)
@@ -165,6 +167,7 @@ class Station:
         return {
             **self.readiness.snapshot(),
             "node": self.node,
+            "queues": self._queues,
             "pid": os.getpid(),
             "version": VERSION,
             "http_port": self._telling.port if self._telling else None,
@@ -257,7 +260,7 @@ class Station:
         if phase == Readiness.BROKEN:
             self._break(detail)
             return
-        if phase == Readiness.READY and self._takes_speech:
+        if phase == Readiness.READY and {*self._queues} & {*SPEECH_QUEUES}:
             self.announcer.announce()
         if phase in tuple(Readiness) and self.readiness.enter(
             Readiness(phase), time.time(), detail

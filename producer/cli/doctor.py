@@ -16,6 +16,7 @@ import click
 from ..checkout import find_checkout
 from ..errors import VoicefarmError
 from ..published import XTTS_V2
+from ..queues import SPEECH_QUEUES
 from ..volumes import DIRECTORIES
 from .exit_codes import ExitCode
 from .options import farm_command
@@ -124,9 +125,13 @@ def _broker(farm: VoiceFarm) -> tuple[bool, str]:
 
 
 def _worker(farm: VoiceFarm) -> tuple[bool, str]:
-    states = {node: facts.get("state") for node, facts in sorted(farm.workers().items())}
-    told = ", ".join(f"{node} is {state}" for node, state in states.items())
-    return "ready" in states.values(), told or "none is listening; `voicefarm up` starts one"
+    from ..overview import is_served
+
+    workers = dict(sorted(farm.workers().items()))
+    ready = {node: facts for node, facts in workers.items() if facts.get("state") == "ready"}
+    told = ", ".join(f"{node} is {facts.get('state')}" for node, facts in workers.items())
+    nobody = "none is listening; `voicefarm up` starts one"
+    return is_served(ready, SPEECH_QUEUES), told or nobody
 
 
 def _worker_code() -> Check:

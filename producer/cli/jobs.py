@@ -34,7 +34,8 @@ def status(farm: VoiceFarm, output: Output, *, job_id: str | None) -> None:
         tell_batch(farm.batch_of(job_id), output)
         return
     row = farm.job(job_id).row()
-    listening = row.state.is_final or somebody_listens(farm)
+    queues = [row.job.queue] if row.job else []
+    listening = row.state.is_final or somebody_listens(farm, *queues)
     output.data(facts_of(row, farm.volumes), "\n".join(lines_of(row, listening)))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import NoWorker
+from ..overview import is_served
 from ..queues import QUEUE_OF, Priority
 from ..text import paragraphs
 from .converting import conversion_options
@@ -78,8 +79,9 @@ def submit(
     elif idempotency_key is not None:
         raise usage_error("--idempotency-key names one job, --pieces makes many")
     else:
-        if require_worker and not farm.workers():
-            raise NoWorker(QUEUE_OF[Priority(fields.get("priority", Priority.BATCH))])
+        queue = QUEUE_OF[Priority(fields.get("priority", Priority.BATCH))]
+        if require_worker and not is_served(farm.workers(), [queue]):
+            raise NoWorker(queue)
         jobs = farm.submit_many(paragraphs(text), **fields)
     for job in jobs:
         output.data({"id": job.id}, job.id)

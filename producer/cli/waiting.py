@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..errors import BrokerRefused, WaitTimeout
+from ..overview import is_served
+from ..queues import QUEUES
 from .exit_codes import ExitCode
 from .options import Command
 from .output import Bar, Output
@@ -29,10 +31,13 @@ _REFRESH_MANY_S: Final = 5.0
 _DOUBT_S: Final = 3.0
 
 
-def somebody_listens(farm: VoiceFarm) -> bool:
-    """Return whether a worker answers; True too if this user may not ask, as a producer."""
+def somebody_listens(farm: VoiceFarm, *queues: str) -> bool:
+    """Return whether a worker of these queues, of any if none is named, answers.
+
+    True too if this user may not ask, as a producer.
+    """
     try:
-        return bool(farm.workers())
+        return is_served(farm.workers(), queues or QUEUES)
     except BrokerRefused:
         return True
 

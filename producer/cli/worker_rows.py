@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ..overview import takes
+from ..queues import SPEECH_QUEUES
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -48,6 +51,9 @@ def found_workers(answers: Mapping[str, Facts], overview: Overview) -> dict[str,
 def worker_row(facts: Facts) -> Row:
     """Return the cells of one worker; what is not known is empty."""
     gpu = facts.get("gpu") or {}
+    if not takes(facts, SPEECH_QUEUES):
+        # The engine of a worker for books alone has nothing to do.
+        facts = {**facts, "engine": "books", "slots": None, "waiting": None}
     slots, speed = facts.get("slots"), facts.get("real_time_factor")
     heat, restarts = gpu.get("temperature_c"), facts.get("worker_restarts")
     return {

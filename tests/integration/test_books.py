@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from producer import JobFailed, JobState
+from producer import JobFailed, JobState, NoWorker
 
 pytestmark = pytest.mark.service
 
@@ -129,6 +129,8 @@ def test_a_book_with_a_hole_is_not_made_unless_it_may_have_one_and_then_only_onc
 def test_a_worker_for_books_alone_makes_them_and_offers_no_voice(start_worker, farm):
     start_worker("books", "-Q", "speech.assemble")
     assert farm.voices().offers == ()
+    with pytest.raises(NoWorker):
+        farm.submit("Hello", require_worker=True)
     start_worker("w", books=0)
 
     batch = farm.batch(["A good one.", "Another."], assemble={"format": "flac"})

@@ -205,6 +205,11 @@ def test_one_key_cannot_stand_for_many_pieces(stage):
     assert stage.farm.jobs == []
 
 
-def test_pieces_can_insist_on_a_worker(stage):
+@pytest.mark.parametrize(
+    "workers", [{}, {"books@host": {"state": "ready", "queues": ["speech.assemble"]}}]
+)
+def test_pieces_can_insist_on_a_worker_that_speaks(stage, workers):
+    stage.farm.workers_there = workers
+
     assert stage.run("submit", "--pieces", "Hello", "--require-worker") == 69
     assert stage.farm.jobs == []

@@ -102,6 +102,15 @@ def test_a_worker_that_beats_and_does_not_answer_is_silent_and_no_answer_is_69(s
     assert re.search(r"gpu0@host\s+silent .*the loop stands still", stage.out)
 
 
+def test_a_worker_for_books_alone_is_shown_as_such(stage):
+    stage.farm.workers_there = {"celery@books": BUSY | {"queues": ["speech.assemble"], "gpu": None}}
+
+    stage.run("workers")
+
+    assert re.search(r"celery@books\s+ready\s+books\s", stage.out)
+    assert "5/8" not in stage.out
+
+
 def test_a_worker_is_called_by_the_name_that_it_answers_to(stage):
     """What it says before it has its name is the machine's."""
     stage.farm.workers_there = {"cpu0@host": BUSY | {"node": "host"}}
