@@ -118,6 +118,17 @@ def test_rvc_voices_are_listed_beside_those_that_speak(stage):
     assert (row["name"], row["engine"], row["sample_rate_hz"]) == ("carl", "rvc", 40000)
 
 
+def test_voices_whose_files_cannot_be_used_are_told_of(stage):
+    faults = {"faults": {"anna": "anna.safetensors: x"}, "target_faults": {"zoe": "zoe.saf: y"}}
+    offer = Offer(engine="fake", revision="1", languages=("en",), voices=(), **faults)
+    stage.farm.catalogue = Catalogue([offer])
+
+    stage.run("voices", "ls")
+
+    assert "anna cannot be used: anna.safetensors: x" in stage.err
+    assert "zoe cannot be used: zoe.saf: y" in stage.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

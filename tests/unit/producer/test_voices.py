@@ -84,6 +84,16 @@ def test_a_conversion_that_nobody_can_do_is_refused(converting, voice, pitch, fi
     assert told.value.field == field
 
 
+def test_a_voice_whose_file_cannot_be_used_is_refused_with_what_is_wrong():
+    faults = {"faults": {"anna": "anna.saf: half"}, "target_faults": {"zoe": "zoe.saf: no voice"}}
+    broken = Catalogue([Offer(engine="x", revision="1", languages=("en",), voices=(), **faults)])
+
+    with pytest.raises(InvalidJob, match=r"'anna' cannot be used: anna\.saf: half"):
+        broken.check("anna", "en")
+    with pytest.raises(InvalidJob, match=r"'zoe' cannot be used: zoe\.saf: no voice"):
+        broken.check_target(RvcSettings(voice="zoe"))
+
+
 def test_where_nothing_is_converted_it_is_told_why(converting):
     lacking = Catalogue(offer for offer in converting.offers if offer.engine == "espeak")
 
