@@ -110,7 +110,7 @@ class Converter:
     def _split(self, clip: Clip, source: Tensor) -> Recording:
         splitting = self.stages.splitting
         is_exact = clip.conversion.length == "exact"
-        planned = planned_stretches(len(source), splitting, cuts(source, splitting), is_exact)
+        planned = planned_stretches(len(source), splitting, [*cuts(source, splitting)], is_exact)
         return Recording(
             clip.voice,
             clip.conversion,

@@ -32,7 +32,7 @@ from .converter import (
 )
 from .errors import UnfitAudio
 from .highpass import high_passed_block
-from .loudness import PEAK, gain, loudness_of
+from .loudness import PEAK, LoudnessMeter, gain
 from .recording import Recording
 from .resampling import resampled_blocks
 from .scratch import Scratch
@@ -109,7 +109,11 @@ class LongConversion:
         width = stages.content.width(clip.voice.config.version)
         check_voice(clip.voice, clip.conversion, clip.speaker, width)
         yield from self._brought_to_16_khz()
-        recording = self._split()
+        places = []
+        for place in cuts(self._source, stages.splitting):
+            places.append(place)
+            yield Progress(Stage.READING, 1.0)
+        recording = self._split(places)
         pieces = pieces_in(recording)
         for found in stages.find_pitch([recording]):
             if isinstance(found, int):
@@ -164,10 +168,9 @@ class LongConversion:
                 raise UnfitAudio(NOT_FINITE)
             yield samples.mean(1) if samples.dim() == 2 else samples
 
-    def _split(self) -> Recording:
+    def _split(self, places: list[int]) -> Recording:
         clip, splitting = self._clip, self._stages.splitting
         is_exact = clip.conversion.length == "exact"
-        places = cuts(self._source, splitting)
         return Recording(
             clip.voice,
             clip.conversion,
@@ -189,15 +192,17 @@ class LongConversion:
         """Find the loudness of both, and the peak of what will leave."""
         if self._clip.conversion.rms_mix_rate != 1 and self._samples:
             rate_hz, host = self._clip.voice.config.sample_rate_hz, torch.device("cpu")
-            source = (self._source[start:stop] for start, stop in _spans(len(self._source)))
-            spoken = (self._spoken[start:stop] for start, stop in _spans(self._samples))
-            self._loudness = (
-                loudness_of(source, RATE_HZ, host),
-                loudness_of(spoken, rate_hz, host),
-            )
-            yield Progress(Stage.FINISHING, 0.0)
+            source, spoken = LoudnessMeter(RATE_HZ, host), LoudnessMeter(rate_hz, host)
+            for meter, wave, samples in (
+                (source, self._source, len(self._source)),
+                (spoken, self._spoken, self._samples),
+            ):
+                for start, stop in _spans(samples):
+                    meter.add(wave[start:stop])
+                    yield Progress(Stage.FINISHING, 0.0)
+            self._loudness = source.curve(), spoken.curve()
         rate_hz, seen_s = self._clip.output_rate_hz, 0.0
-        whole_s = self._samples / self._clip.voice.config.sample_rate_hz
+        whole_s = max(1, self._samples) / self._clip.voice.config.sample_rate_hz
         for block in self._even():
             if len(block):
                 self._peak = max(self._peak, float(block.abs().max()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -46,22 +46,29 @@ def mixed(
     return batch * (loud ** (1 - rates) * quiet ** (rates - 1)).to(batch.dtype)
 
 
-def loudness_of(waves: Iterable[Tensor], rate_hz: int, device: torch.device) -> Tensor:
-    """Return the root mean square of every second, each half second, of waves end to end.
+class LoudnessMeter:
+    """The loudness of waves that come one after another, end to end."""
 
-    [seconds * 2 + 1], in the dtype of the waves, a bit more than the waves last.
-    """
-    half = rate_hz // 2
-    sums: list[Tensor] = []
-    rest = torch.zeros(0, device=device)
-    for wave in waves:
-        rest = torch.cat([rest.to(wave.dtype), wave])
-        whole = len(rest) // half * half
-        sums.append(rest[:whole].square().view(-1, half).sum(1))
-        rest = rest[whole:]
-    blocks = torch.cat([*sums, rest.square().sum()[None]])
-    # A frame is a whole second: the half before it and the half behind it.
-    return ((pad(blocks[:-1], (1, 0)) + blocks) / (2 * half)).sqrt()
+    def __init__(self, rate_hz: int, device: torch.device) -> None:
+        self._half = rate_hz // 2
+        self._sums: list[Tensor] = []
+        self._rest = torch.zeros(0, device=device)
+
+    def add(self, wave: Tensor) -> None:
+        """Hear the next samples [n]."""
+        rest = torch.cat([self._rest.to(wave.dtype), wave])
+        whole = len(rest) // self._half * self._half
+        self._sums.append(rest[:whole].square().view(-1, self._half).sum(1))
+        self._rest = rest[whole:].clone()
+
+    def curve(self) -> Tensor:
+        """Return the root mean square of every second, each half second, of all that was heard.
+
+        [seconds * 2 + 1], in the dtype of the waves, a bit more than they last.
+        """
+        blocks = torch.cat([*self._sums, self._rest.square().sum()[None]])
+        # A frame is a whole second: the half before it and the half behind it.
+        return ((pad(blocks[:-1], (1, 0)) + blocks) / (2 * self._half)).sqrt()
 
 
 def gain(
@@ -87,7 +94,7 @@ def limited(outputs: Tensor) -> Tensor:
 
 
 def _loudness_of_rows(waves: Tensor, rate_hz: int) -> Tensor:
-    """Return what `loudness_of` finds in each row, which zeros follow."""
+    """Return what `LoudnessMeter` finds in each row, which zeros follow."""
     half = rate_hz // 2
     count = waves.shape[1] // half + 1
     blocks = pad(waves, (0, count * half - waves.shape[1])).square_().view(-1, count, half).sum(-1)

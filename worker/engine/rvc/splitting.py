@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -53,22 +54,20 @@ def mirrored(wave: Tensor, samples: int) -> Tensor:
     return wave[torch.minimum(places, period - places)]
 
 
-def cuts(wave: Wave, splitting: Splitting) -> list[int]:
-    """Return the samples at which a wave at 16 kHz is cut, in order; none if it is short.
+def cuts(wave: Wave, splitting: Splitting) -> Iterator[int]:
+    """Yield the samples at which a wave at 16 kHz is cut, in order; none if it is short.
 
     As upstream does, a cut falls where the sum of magnitudes over 10 ms is least; the first such
     place counts, and all that is as good as silent is equally so.
     """
     if len(wave) + FRAME <= splitting.longest_s * RATE_HZ:
-        return []
+        return
     query, center = splitting.query_s * RATE_HZ, splitting.center_s * RATE_HZ
-    places = []
     for place in range(center, len(wave), center):
         near = _around(wave, place - query, place + query - 1).abs()
         sums = near.unfold(0, FRAME, 1).sum(1)[: len(wave) - place + query]
         quietest = torch.where(sums > _SILENT, sums, 0).argmin()
-        places.append((place - query + int(quietest)) // FRAME * FRAME)
-    return places
+        yield (place - query + int(quietest)) // FRAME * FRAME
 
 
 def _around(wave: Wave, first: int, last: int) -> Tensor:

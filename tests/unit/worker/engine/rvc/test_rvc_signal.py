@@ -55,7 +55,7 @@ def test_cuts_are_upstreams(samples):
         for t in range(t_center, samples, t_center)
     ]
 
-    found = cuts(wave, Splitting(pad_s=1, query_s=1, center_s=2, longest_s=3))
+    found = list(cuts(wave, Splitting(pad_s=1, query_s=1, center_s=2, longest_s=3)))
 
     assert found == ([cut // 160 * 160 for cut in theirs] if samples + 160 > 48000 else [])
 
