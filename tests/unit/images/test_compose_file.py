@@ -261,6 +261,22 @@ def test_every_other_setting_of_a_worker_reaches_it_from_the_example():
     assert passed_on("voicefarm") == {"KEEP_DAYS", "HUB_URL"}
 
 
+def test_no_setting_of_an_image_is_taken_away():
+    """The engine removes a variable of the image that is named without a value."""
+    for_processors = read(CPU_FILE)["services"]["worker"]["environment"]
+    small, large = (
+        set(re.findall(r"\bVOICEFARM_(\w+)=", (CHECKOUT / "docker" / name).read_text()))
+        for name in ("Dockerfile-cpu", "Dockerfile-gpu")
+    )
+
+    assert {"RVC", "HTTP_PORT"} <= small
+    assert not large & passed_on("worker")
+    assert small & passed_on("worker") == {"RVC"}
+    assert for_processors["VOICEFARM_RVC"] == "false"
+    for service in ("assembler", "voicefarm"):
+        assert not small & passed_on(service)
+
+
 def test_the_example_shows_what_each_of_them_is_by_itself():
     example = (CHECKOUT / ".env.example").read_text()
     offered = dict(re.findall(r"^#VOICEFARM_(\w+)=(.*)$", example, re.MULTILINE))
