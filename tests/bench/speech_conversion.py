@@ -139,7 +139,8 @@ def main() -> int:
     codes = _TINY_CODES if given.tiny else _CODES
     if given.seconds is not None:
         codes = (round(given.seconds * _CODES_PER_S),) * 2
-    load = Load(engine, codes, offer.slots + min(offer.slots, 64))
+    # Some are converted while others have their slots, and some wait.
+    load = Load(engine, codes, offer.slots + offer.slots // 4 + min(offer.slots, 64))
     settling_s, timed_s = given.settle, given.time
     if settling_s is None:
         settling_s = 0.0 if given.tiny else 8.0

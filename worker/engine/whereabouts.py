@@ -1,18 +1,23 @@
 """Where each chunk of an engine is: it waits, is decoded, becomes audio, or is converted.
 
-A chunk that is only spoken gives its slot back when its row has ended; one that is converted
-keeps it until the end. So when conversion is what takes longest, fewer rows are decoded, no
-audio piles up before it, and whoever asks for room is told the truth.
+A chunk that is only spoken gives its slot back when its row has ended. So do some of those that are
+converted, about as many as make a batch; the others keep theirs until the end. So conversion that
+keeps up costs no rows, and when it is what takes longest, fewer rows are decoded, no audio piles up
+before it, and whoever asks for room is told the truth.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Sequence
+from typing import Final
 
 from .lifecycle import Facts
 from .request import ChunkRequest
 from .scheduler import Scheduler, reserve_of
+
+#: Of so many slots, one chunk more may be converted while another has its slot.
+SLOTS_FOR_ONE: Final = 4
 
 Rows = Sequence[tuple[int, ChunkRequest]]
 
@@ -28,6 +33,8 @@ class Whereabouts:
         #: Slots whose rows are in the model, and requests whose rows have left it or never were.
         self._decoding: dict[int, ChunkRequest] = {}
         self._beyond: dict[str, ChunkRequest] = {}
+        #: Of those beyond, the ones to be converted that have given their slots to others.
+        self._apart: set[str] = set()
         # When each chunk that has begun got its slot.
         self._began_s: dict[str, float] = {}
         self._busy_since_s = 0.0
@@ -131,13 +138,16 @@ class Whereabouts:
             return len(self._decoding) == len(ended) and (is_held or not self._scheduler.waiting)
 
     def free(self, ended: Sequence[int]) -> None:
-        """Rows have left the model; let others have the slots of those that only become audio."""
+        """Rows have left the model; let others have the slots that they no longer need."""
         with self._changed:
             for slot in ended:
                 request = self._decoding.pop(slot)
                 self._beyond[request.id] = request
-                if request.conversion is None:
-                    self._scheduler.finish(slot)
+                if request.conversion is not None:
+                    if len(self._apart) >= self._scheduler.slots // SLOTS_FOR_ONE:
+                        continue
+                    self._apart.add(request.id)
+                self._scheduler.finish(slot)
 
     def end(self, request_id: str) -> float | None:
         """Forget a chunk that has ended; return how long ago it began, None if it is not here."""
@@ -186,5 +196,6 @@ class Whereabouts:
 
     def _forget(self, request_id: str) -> int | None:
         self._beyond.pop(request_id, None)
+        self._apart.discard(request_id)
         self._began_s.pop(request_id, None)
         return self._scheduler.cancel(request_id)

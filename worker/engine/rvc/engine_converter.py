@@ -249,7 +249,7 @@ class RvcConverter:
             place.device,
             place.vocoder_dtype,
             device_bytes=rooms.voices_bytes,
-            host_bytes=rooms.voices_bytes if place.is_cuda else 0,
+            host_bytes=rooms.host_bytes if place.is_cuda else 0,
         )
         converter = Converter(content, pitch, Synthesizer(limits=limits), batch_s=batch_s)
         return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)

@@ -12,6 +12,9 @@ import torch
 VOICES_SHARE: Final = 0.2
 WORK_SHARE: Final = 0.2
 
+#: Of the host's free memory, for voices beside a GPU; they may take as much as on it at least.
+HOST_SHARE: Final = 0.1
+
 #: Bounds of what voices may take.
 LEAST_BYTES: Final = 256 << 20
 MOST_BYTES: Final = 16_000 << 20
@@ -40,6 +43,12 @@ class Rooms:
         room = min(max(int(free_bytes * VOICES_SHARE), LEAST_BYTES), MOST_BYTES)
         most = _BASE_BYTES + int(_MOST_S * _SECOND_BYTES)
         return cls(voices_bytes or room, min(int(free_bytes * WORK_SHARE), most))
+
+    @property
+    def host_bytes(self) -> int:
+        """What voices may take of the host's memory, beside a GPU."""
+        share = int(_free_bytes(torch.device("cpu")) * HOST_SHARE)
+        return max(self.voices_bytes, min(share, MOST_BYTES))
 
     @property
     def together_s(self) -> float:

@@ -135,6 +135,23 @@ def test_what_waits_for_its_conversion_keeps_its_slot(converting_engines, baton)
     assert engine.capacity(interactive=True) == 1
 
 
+def test_a_few_that_wait_for_their_conversion_leave_their_slots_to_others(
+    converting_engines, baton
+):
+    engine = converting_engines(WatchedConverter(baton), slots=8)
+    first = engine.submit(spoken("first"))
+    baton.wait_for_burst()
+    others = [engine.submit(spoken(str(place))) for place in range(4)]
+
+    # Four wait for slots; the first one is being converted, and has none.
+    assert engine.capacity() == 4
+    baton.let_go()
+
+    assert all(future.result(PATIENCE_S) for future in (first, *others))
+    assert engine.capacity(interactive=True) == 8
+    assert engine.snapshot()["active"] == 0
+
+
 def test_what_the_model_said_of_a_sound_is_kept(converting_engines):
     engine = converting_engines(ramble_on="again")
 

@@ -35,5 +35,12 @@ def test_what_voices_may_take_can_be_chosen(monkeypatch):
     assert Rooms.on(GPU, 123).voices_bytes == 123
 
 
+def test_the_host_keeps_more_voices_than_a_small_gpu_and_no_fewer(monkeypatch):
+    monkeypatch.setattr(room, "_free_bytes", lambda _device: 64 * 10**9)
+
+    assert Rooms(2 * 10**9, 0).host_bytes == 6_400_000_000
+    assert Rooms(9 * 10**9, 0).host_bytes == 9_000_000_000
+
+
 def test_a_processor_keeps_nothing_free_for_others_to_see():
     assert not Rooms(10**12, 10**12).kept_free(torch.device("cpu")).numel()
