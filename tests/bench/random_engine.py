@@ -119,8 +119,8 @@ class RandomLibrary:
 class RandomRvc(RvcConverter):
     """Converts into random voices, which its shelf holds as it holds any."""
 
-    def __init__(self, shapes: Shapes) -> None:
-        super().__init__("nowhere")
+    def __init__(self, shapes: Shapes, *, graphs: bool = True) -> None:
+        super().__init__("nowhere", graphs=graphs)
         self._shapes = shapes
 
     def load(self) -> None:

@@ -40,7 +40,7 @@ class Scene:
             device,
             Content(content_of(Random(device, dtype, 1), shapes)),
             Pitch(rmvpe_of(Random(device, dtype, 2), shapes)),
-            Synthesizer(triton=triton, limits=limits),
+            Synthesizer(triton=triton, limits=limits, graphs=device.type == "cuda" and triton),
             [voice_of(number, Random(device, dtype, 3), shapes) for number in range(voices)],
         )
 

@@ -115,6 +115,7 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=None, help="s before the measurement")
     parser.add_argument("--time", type=float, default=None, help="s of the measurement")
     parser.add_argument("--profile", action="store_true", help="watch it behind the measurement")
+    parser.add_argument("--no-graphs", action="store_true", help="for the voices' networks")
     parser.add_argument("--seconds", type=float, default=None, help="of every chunk")
     given = parser.parse_args()
     is_gpu = torch.cuda.is_available()
@@ -125,7 +126,9 @@ def main() -> int:
     slots = given.slots or (2 if given.tiny else None)
     profile = ConversionProfile() if given.profile else None
     engine = Engine(
-        RandomXtts(2 if given.tiny else 30, slots), RandomRvc(shapes), interactive_share=0
+        RandomXtts(2 if given.tiny else 30, slots),
+        RandomRvc(shapes, graphs=not given.no_graphs),
+        interactive_share=0,
     )
     name = torch.cuda.get_device_name() if is_gpu else "cpu"
     limit = f", {given.limit_gb} GB" if given.limit_gb else ""

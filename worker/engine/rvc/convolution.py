@@ -26,7 +26,8 @@ def convolve_as_product(x: Tensor, by: Affine) -> Tensor:
     kernel = by.weight.shape[-1]
     padded = pad(x, (0, 0, kernel // 2, kernel // 2))
     # Neighbours lie side by side in memory as it is.
-    near = padded.as_strided((rows, time, kernel * channels), (padded.stride(0), channels, 1))
+    shape, strides = (rows, time, kernel * channels), (padded.stride(0), channels, 1)
+    near = padded.as_strided(shape, strides).contiguous()
     # [out, in, 1, kernel], channels last: the same memory.
     weight = by.weight[:, :, 0].transpose(1, 2).flatten(1)
     return linear(near, weight, by.bias)

@@ -86,8 +86,13 @@ class RvcConverter:
         device: DeviceName = "auto",
         precision: Precision = "auto",
         voices_mb: int | None = None,
+        graphs: bool = True,
     ) -> None:
-        """Hold voices of `voices_mb` at most; None is a share of what is free at the load."""
+        """Hold voices of `voices_mb` at most; None is a share of what is free at the load.
+
+        With `graphs` false, a GPU that has the memory for CUDA graphs does without.
+        """
+        self._graphs = graphs
         self._directory = Path(directory)
         self._device: DeviceName = device
         self._precision: Precision = precision
@@ -251,7 +256,9 @@ class RvcConverter:
             device_bytes=rooms.voices_bytes,
             host_bytes=rooms.host_bytes if place.is_cuda else 0,
         )
-        converter = Converter(content, pitch, Synthesizer(limits=limits), batch_s=batch_s)
+        has_graphs = place.is_cuda and self._graphs and not rooms.is_tight
+        synthesizer = Synthesizer(limits=limits, graphs=has_graphs)
+        converter = Converter(content, pitch, synthesizer, batch_s=batch_s)
         return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)
 
     def _voices(

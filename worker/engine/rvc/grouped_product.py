@@ -26,7 +26,7 @@ class GroupedProduct:
         self._groups = out // self._into
         self._bias = bias
         # [groups, taps, in, out]: what each tap is worth to the channels of its group.
-        worth = weight.view(self._groups, -1, self._into, self._taps).permute(0, 3, 2, 1)
+        worth = weight.reshape(self._groups, -1, self._into, self._taps).permute(0, 3, 2, 1)
         self._seen = self._taps + _TOGETHER - 1
         shape = (self._groups, self._seen, self._into, _TOGETHER, worth.shape[-1])
         matrix = worth.new_zeros(shape)
@@ -44,10 +44,9 @@ class GroupedProduct:
         padded = pad(x, (0, 0, before, length - frames - before))
         # [groups, rows, length, in]: what neighbours see overlaps in memory.
         by_group = padded.unflatten(2, (self._groups, -1)).permute(2, 0, 1, 3).contiguous()
+        shape = (self._groups, rows, blocks, self._seen * self._into)
         strides = (*by_group.stride()[:2], _TOGETHER * self._into, 1)
-        seen = by_group.as_strided(
-            (self._groups, rows, blocks, self._seen * self._into), strides
-        ).flatten(1, 2)
+        seen = by_group.as_strided(shape, strides).flatten(1, 2).contiguous()
         computed = (seen @ self._matrix).view(self._groups, rows, blocks * _TOGETHER, -1)
         found: Tensor = computed[:, :, :frames].permute(1, 2, 0, 3).flatten(2) + self._bias
         return found

@@ -42,6 +42,20 @@ def parcel(tree: Tree, dtype: torch.dtype) -> Parcel[Tree]:
     return packed
 
 
+def gathered(tree: Tree) -> Parcel[Tree] | None:
+    """Return a tree whose tensors are those of a parcel as one again, None if they are not."""
+    tensors = list(_tensors(tree))
+    first = tensors[0]
+    storage = first.untyped_storage()
+    start = 0
+    for tensor in tensors:
+        lies_there = tensor.untyped_storage().data_ptr() == storage.data_ptr()
+        if not lies_there or tensor.storage_offset() != start or tensor.dtype != first.dtype:
+            return None
+        start += _room(tensor)
+    return Parcel(tree, first.as_strided((start,), (1,), 0))
+
+
 def _over(tree: Tree, memory: Tensor) -> Parcel[Tree]:
     start = 0
 

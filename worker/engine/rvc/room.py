@@ -24,6 +24,10 @@ MOST_BYTES: Final = 16_000 << 20
 _SECOND_BYTES: Final = 8 << 20
 _BASE_BYTES: Final = 1 << 30
 
+#: What CUDA graphs take where there is room for much work: what they read and write, and the
+#: weights beside it. In between they need what the work would need without them.
+_GRAPHS_BYTES: Final = 1 << 30
+
 #: Seconds that are converted together at least and at most.
 _LEAST_S: Final = 15.0
 _MOST_S: Final = 320.0
@@ -63,7 +67,9 @@ class Rooms:
 
     def kept_free(self, device: torch.device) -> torch.Tensor:
         """Return memory that is taken for as long as somebody else looks how much is free."""
-        size = self.voices_bytes + self.work_bytes if device.type == "cuda" else 0
+        graphs_bytes = 0 if self.is_tight else _GRAPHS_BYTES
+        is_gpu = device.type == "cuda"
+        size = self.voices_bytes + self.work_bytes + graphs_bytes if is_gpu else 0
         return torch.empty(size, dtype=torch.uint8, device=device)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -27,8 +28,9 @@ from .noise import LATENTS, SOURCE, Noise, counter_noise
 from .prior import latent_statistics
 from .row_counts import portions
 from .source import excitation, phases
-from .utterance import PaddedRows, Utterance, aligned
+from .utterance import PaddedRows, Utterance
 from .voice_config import VoiceConfig
+from .voice_graphs import Run, VoiceGraphs, run_plainly
 from .weights import SynthesizerWeights
 from .windows import Span, Window, windows_of
 
@@ -42,8 +44,9 @@ class Limits:
 
     #: Scores of attention, rows * frames * frames.
     scores: int = 1 << 28
-    #: Frames of the decoder's windows, and how many it computes at once: a GPU is no faster with
-    #: more (measured on one NVIDIA H200). Of a voice of few positions it computes more.
+    #: Frames of the decoder's windows, and how many of them, or of utterances before it, are
+    #: computed at once: a GPU is no faster with more windows (measured on one NVIDIA H200). Of a
+    #: voice of few positions it computes more.
     width: int = 512
     rows: int = 8
     #: On a processor the last window is no wider than a multiple of this.
@@ -64,12 +67,19 @@ class Synthesizer:
     """The networks of voices of any configuration. Keeps nothing; no call waits for the device."""
 
     def __init__(
-        self, *, noise: Noise = counter_noise, limits: Limits | None = None, triton: bool = True
+        self,
+        *,
+        noise: Noise = counter_noise,
+        limits: Limits | None = None,
+        triton: bool = True,
+        graphs: bool = False,
     ) -> None:
         """`noise` is drawn at places that depend on the utterance alone.
 
-        With `triton` what lies between the decoder's convolutions is fused, on GPUs that can.
+        With `triton` what lies between the decoder's convolutions is fused, on GPUs that can; with
+        `graphs` the kernels of a shape that comes again are one launch there.
         """
+        self._graphs = VoiceGraphs() if graphs else None
         self._noise = noise
         self._limits = limits or Limits()
         self._triton = triton
@@ -84,9 +94,10 @@ class Synthesizer:
         samples = [
             torch.empty((one.keep[1] - one.keep[0]) * hop, device=device) for one in utterances
         ]
-        frames = self._frames(config, weights, utterances)
+        run = run_plainly(weights) if self._graphs is None else self._graphs.over(config, weights)
+        frames = self._frames(run, config, weights, utterances)
         for windows in self._groups(config, utterances, device):
-            waves = self._decode(config, weights, utterances, frames, windows)
+            waves = self._decode(run, config, utterances, frames, windows)
             for window, wave in zip(windows, waves, strict=True):
                 for part in window.segments:
                     count = part.keep_to - part.keep_from
@@ -96,17 +107,22 @@ class Synthesizer:
         return samples
 
     def _frames(
-        self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
+        self,
+        run: Run,
+        config: VoiceConfig,
+        weights: SynthesizerWeights,
+        utterances: Sequence[Utterance],
     ) -> _Frames:
         """Run prior and flow over all utterances, in batches."""
         found: list[_Frames] = []
         firsts: dict[int, int] = {}
         computed = 0
         for batch in self._batches(utterances):
-            longest = aligned(utterances[batch[0]].frames)
+            padded = PaddedRows.of(config, weights, [utterances[place] for place in batch])
+            longest = padded.mask.shape[1]
             firsts |= {place: computed + row * longest for row, place in enumerate(batch)}
             computed += len(batch) * longest
-            found.append(self._batch(config, weights, [utterances[place] for place in batch]))
+            found.append(self._batch(run, config, padded))
         pitches = [one.pitch for one in found if one.pitch is not None]
         return _Frames(
             torch.cat([one.z for one in found]),
@@ -114,12 +130,12 @@ class Synthesizer:
             [firsts[place] for place in range(len(utterances))],
         )
 
-    def _batch(
-        self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
-    ) -> _Frames:
-        padded = PaddedRows.of(config, weights, utterances)
-        _, *gates = _conditions(config, weights, padded.speakers)
-        z = self._latents(config, weights, padded, gates)
+    def _batch(self, run: Run, config: VoiceConfig, padded: PaddedRows) -> _Frames:
+        z = run(
+            "latents",
+            partial(self._latents, config),
+            *(padded.features, padded.coarse, padded.mask, padded.speakers, padded.seeds),
+        )
         pitch = None
         if padded.f0_hz is not None:
             begins, steps = phases(padded.f0_hz, config.samples_per_frame, config.sample_rate_hz)
@@ -160,7 +176,8 @@ class Synthesizer:
         batch: list[int] = []
         for place in order:
             longest = utterances[batch[0]].frames if batch else 0
-            if batch and (len(batch) + 1) * longest**2 > self._limits.scores:
+            is_full = len(batch) == self._limits.rows
+            if batch and (is_full or (len(batch) + 1) * longest**2 > self._limits.scores):
                 yield batch
                 batch = []
             batch.append(place)
@@ -171,41 +188,61 @@ class Synthesizer:
         self,
         config: VoiceConfig,
         weights: SynthesizerWeights,
-        padded: PaddedRows,
-        gates: Sequence[Tensor],
+        features: Tensor,
+        coarse: Tensor | None,
+        mask: Tensor,
+        speakers: Tensor,
+        seeds: Tensor,
     ) -> Tensor:
         """Return what the decoder is to say, [rows, frames, inter]."""
-        mean, log_spread = latent_statistics(
-            weights.prior, config.heads, padded.features, padded.coarse, padded.mask
-        )
-        first = torch.zeros_like(padded.seeds)
-        noise = self._noise(padded.seeds, LATENTS, first, mean[0].numel()).view_as(mean)
+        _, *gates = _conditions(config, weights, speakers)
+        mean, log_spread = latent_statistics(weights.prior, config.heads, features, coarse, mask)
+        first = torch.zeros_like(seeds)
+        noise = self._noise(seeds, LATENTS, first, mean[0].numel()).view_as(mean)
         z = torch.addcmul(mean, log_spread.exp(), noise.to(mean.dtype), value=_TEMPERATURE)
-        return run_flow(weights.flow, z.mul_(padded.mask[:, :, None]), gates, padded.mask)
+        return run_flow(weights.flow, z.mul_(mask[:, :, None]), gates, mask)
 
     def _decode(
         self,
+        run: Run,
         config: VoiceConfig,
-        weights: SynthesizerWeights,
         utterances: Sequence[Utterance],
         frames: _Frames,
         windows: Sequence[Window],
     ) -> Tensor:
         """Return the samples of windows of one width, [rows, width * samples_per_frame]."""
-        hop, device = config.samples_per_frame, frames.z.device
+        device = frames.z.device
         places, seeds, numbers = uploaded(_laid_out(utterances, frames, windows), device)
         first = [one.segments[0].utterance if one.segments else 0 for one in windows]
         speakers = uploaded([utterances[place].speaker for place in first], device)
-        source = None
-        if weights.decoder.source is not None and frames.pitch is not None:
-            begins, steps, f0_hz = frames.pitch[places].unbind(-1)
+        pitch = None if frames.pitch is None else frames.pitch[places]
+        part = partial(self._samples, config)
+        return run("samples", part, frames.z[places], pitch, seeds, numbers, speakers)
+
+    def _samples(
+        self,
+        config: VoiceConfig,
+        weights: SynthesizerWeights,
+        z: Tensor,
+        pitch: Tensor | None,
+        seeds: Tensor,
+        numbers: Tensor,
+        speakers: Tensor,
+    ) -> Tensor:
+        """Return the samples of frames, each of its utterance's seed and number: [rows, width].
+
+        `pitch` [rows, width, 3] is that of `_Frames`.
+        """
+        hop, source = config.samples_per_frame, None
+        if weights.decoder.source is not None and pitch is not None:
+            begins, steps, f0_hz = pitch.unbind(-1)
             noise = self._noise(seeds.flatten(), SOURCE, numbers.flatten() * hop, hop)
-            noise = noise.view(len(windows), -1)
+            noise = noise.view(len(z), -1)
             source = excitation(weights.decoder.source, begins, steps, f0_hz > 0, noise)
-            source = source.to(frames.z.dtype)
-        network = generator_for(device, triton=self._triton)
+            source = source.to(z.dtype)
+        network = generator_for(z.device, triton=self._triton)
         condition, *_ = _conditions(config, weights, speakers)
-        return network(config, weights.decoder, frames.z[places], condition, source).float()
+        return network(config, weights.decoder, z, condition, source).float()
 
 
 def _laid_out(

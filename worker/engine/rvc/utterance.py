@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..transfers import uploaded
+from .filled_sizes import filled
 from .voice_config import VoiceConfig
 from .weights import SynthesizerWeights
 
@@ -43,7 +44,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class PaddedRows:
-    """Utterances side by side, padded to `aligned` of the longest."""
+    """Utterances side by side, padded to one of few lengths."""
 
     features: Tensor  # [rows, frames, 256 or 768]
     coarse: Tensor | None  # [rows, frames] int64
@@ -59,7 +60,9 @@ class PaddedRows:
         """Pad them. Raises `ValueError` if a voice with pitch is to say something without."""
         device, dtype = weights.speakers.device, weights.speakers.dtype
         frames = uploaded([one.frames for one in utterances], device)
-        longest = aligned(max(one.frames for one in utterances))
+        longest = max(one.frames for one in utterances)
+        few = device.type == "cuda"
+        longest = filled(longest, _ALIGNED) if few else -(-longest // _ALIGNED) * _ALIGNED
         mask = torch.arange(longest, device=device) < frames[:, None]
         coarse = f0_hz = None
         if config.has_pitch:
@@ -73,11 +76,6 @@ class PaddedRows:
             speakers=uploaded([one.speaker for one in utterances], device),
             seeds=uploaded([one.seed for one in utterances], device),
         )
-
-
-def aligned(frames: int) -> int:
-    """Return how long rows are of which the longest has so many frames."""
-    return -(-frames // _ALIGNED) * _ALIGNED
 
 
 def _stacked(rows: Sequence[Tensor | None], frames: int) -> Tensor:
