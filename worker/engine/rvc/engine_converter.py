@@ -38,11 +38,11 @@ from .pitch import Pitch
 from .rmvpe_file import read_rmvpe
 from .room import Rooms
 from .shared_files import PITCH_FILE, VOICES, content_file, hash_of, missing_files
-from .splitting import RATE_HZ
 from .synthesizer import Limits, Synthesizer
 from .targets import Targets, check_fit
 from .voice import Voice
 from .voices import VoiceShelf
+from .warm_up import warm_up_networks, warm_up_voices
 
 logger = logging.getLogger(__name__)
 
@@ -115,15 +115,17 @@ class RvcConverter:
             self._obstacle = error
             logger.warning("voices cannot be converted: %s", error)
 
-    @torch.inference_mode()
     def warm_up(self) -> None:
-        """Run the shared networks once, on a second of silence."""
+        """Run the shared networks, and on a GPU a voice of each kind."""
         self._kept_free = None
-        if self._parts is not None:
-            silence = torch.zeros(RATE_HZ, device=self._parts.device)
-            with _out_of_memory():
-                self._parts.content.features([silence], ["v2"])
-                self._parts.pitch.f0([silence])
+        parts = self._parts
+        if parts is None:
+            return
+        samples = parts.converter.stages.batch_samples
+        with _out_of_memory():
+            warm_up_networks(parts.content, parts.pitch, parts.device, samples)
+        if parts.device.type == "cuda":
+            warm_up_voices(self.convert, parts.targets.examples)
 
     def offer(self) -> ConversionOffer:
         """Tell what can be asked for."""

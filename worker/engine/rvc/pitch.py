@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .filled_sizes import filled
 from .mel import HOP, MelSpectrogram, frames_of
 from .packed_line import Line, lines_of
 from .rmvpe import Rmvpe
@@ -95,6 +96,13 @@ class Pitch:
         frames = [frames_of(len(wave)) for wave in waves]
         line = Line.of(frames, self._network.unit, few_widths=self._is_gpu)
         return self._network.heard(self._mel(waves, line), line)
+
+    def every_line(self, most_samples: int) -> list[int]:
+        """Return the samples of waves that are, each alone, all the lines that `lines` gives."""
+        unit = self._network.unit
+        most = filled(min(_LINE, most_samples // HOP), unit)
+        widths = {filled(size, unit) for size in range(unit, most + 1, unit)}
+        return [(width - 1) * HOP for width in sorted(widths)]
 
     def lines(self, waves_samples: Sequence[int], most_samples: int) -> list[list[int]]:
         """Return which waves of so many samples are to share a line, and so their memory."""

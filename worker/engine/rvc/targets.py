@@ -34,6 +34,11 @@ class Targets:
         """What is wrong with the files of the others, by name."""
         return self._faults
 
+    @property
+    def examples(self) -> list[str]:
+        """One voice of each configuration."""
+        return list({card.sizes(): name for name, card in self._cards.items()}.values())
+
     def card(self, name: str) -> ShelfCard | None:
         """Return what a voice is, None if there is none of this name."""
         return self._cards.get(name)

@@ -33,6 +33,7 @@ from worker.engine.errors import (
 from worker.engine.fake import FakeModel
 from worker.engine.progress import Stage
 from worker.engine.request import ChunkRequest, ConversionRequest, Sound
+from worker.engine.rvc import warm_up
 from worker.engine.rvc.clip import Clip, Conversion
 from worker.engine.rvc.content import Content
 from worker.engine.rvc.content_file import read_content
@@ -329,3 +330,17 @@ def test_voices_that_do_not_fit_beside_one_another_are_converted_into_in_turns(o
     for one, other in zip(found, wanted, strict=True):
         assert isinstance(one, Sound) and isinstance(other, Sound)
         assert np.allclose(one.samples, other.samples, atol=1e-4)
+
+
+def test_a_voice_of_each_kind_is_warmed_up_and_a_broken_one_stops_nobody(
+    opened, models, monkeypatch
+):
+    converter = opened()
+    (models / "voices" / "bert.safetensors").write_bytes(b"hello")
+    monkeypatch.setattr(warm_up, "SILENCES_S", (1,))
+
+    warm_up.warm_up_voices(converter.convert, ["bert", "anna", "flat"])
+
+    facts = converter.facts()
+    assert (facts["rvc_voices"], facts["rvc_voices_in_use"]) == (1, 0)
+    assert sorted(converter._parts.targets.examples) == ["anna", "bert", "flat"]

@@ -20,6 +20,7 @@ from worker.engine.errors import CheckpointError
 from worker.engine.rvc.mel import mel_bands
 from worker.engine.rvc.pitch import Pitch, pieces_of
 from worker.engine.rvc.pitch_curve import bridged, coarse, semitones_between, shifted
+from worker.engine.rvc.rmvpe import Rmvpe
 from worker.engine.rvc.rmvpe_file import read_rmvpe
 
 LENGTHS = (513, 5000, 16000, 20000, 48000)
@@ -73,6 +74,25 @@ def test_a_line_that_is_filled_up_as_on_a_gpu_changes_nothing(pitch, monkeypatch
     for found, wanted in zip(pitch.f0(waves), plain, strict=True):
         assert torch.equal(found > 0, wanted > 0)
         assert torch.allclose(found, wanted, rtol=1e-5, atol=0)
+
+
+def test_every_line_can_be_run_ahead(pitch, monkeypatch):
+    widths = []
+    heard = Rmvpe.heard
+
+    def watched(network, spectrogram, line):
+        widths.append(line.width)
+        return heard(network, spectrogram, line)
+
+    monkeypatch.setattr(Rmvpe, "heard", watched)
+    monkeypatch.setattr(pitch, "_is_gpu", True)
+
+    for samples in pitch.every_line(320 * 160):
+        pitch.heard([torch.zeros(samples)])
+    ahead = set(widths)
+    pitch.f0([wave_of(5000), wave_of(20000)])
+
+    assert set(widths) == ahead == {32, 64, 96, 128, 160, 192, 224, 256, 320}
 
 
 def test_a_long_recording_is_computed_in_pieces(pitch, monkeypatch):
