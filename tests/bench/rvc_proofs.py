@@ -33,6 +33,9 @@ class _GivenPitch(Pitch):
     def __init__(self) -> None:
         pass
 
+    def lines(self, waves_samples: Sequence[int], most_samples: int) -> list[list[int]]:
+        return [list(range(len(waves_samples)))]
+
     def heard(self, waves: Sequence[Tensor]) -> list[Tensor]:
         return list(waves)
 
@@ -60,7 +63,8 @@ def _apart(scene: Scene) -> dict[str, float]:
     stages = _stages(scene, waves, _features(scene, waves))
     found = {}
     for name, stage in stages.items():
-        together = stage(range(len(waves)))
+        # The third time a GPU does again what it has recorded the second time.
+        together = [stage(range(len(waves))) for _ in range(3)][-1]
         alone = [stage([place])[0] for place in range(len(waves))]
         found[name] = max(_distance(*pair) for pair in zip(together, alone, strict=True))
         print(f"      {name:24} {found[name]:.1e} apart, of a scale of {_scale(alone):.2f}")

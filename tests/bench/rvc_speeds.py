@@ -31,7 +31,7 @@ def stages(
 ) -> bool:  # fmt: skip
     """Each stage and the whole, with the share of the floor that they reach.
 
-    `quick` is the synthesizer and the whole alone, twice each, without the floor.
+    `quick` is the synthesizer and the whole alone, three times each, without the floor.
     """
     scene = Scene.of(device, dtype, shapes, voices)
     plain = replace(scene, synthesizer=Scene.of(device, dtype, shapes, 1, triton=False).synthesizer)
@@ -67,7 +67,7 @@ def _tell_quickly(
     works: dict[str, Callable[[], object]], rows: int, length_s: float, device: torch.device
 ) -> None:
     for name in ("synthesizer", "end to end"):
-        took_s = seconds(works[name], device, 2, for_nothing=1)
+        took_s = seconds(works[name], device, 3)
         print(
             f"   {name:14} {length_s:7.1f} {rows:5} {1000 * took_s:9.2f} "
             f"{rows * length_s / took_s:11.0f}",
