@@ -38,7 +38,7 @@ from .pitch import Pitch
 from .rmvpe_file import read_rmvpe
 from .room import Rooms
 from .shared_files import PITCH_FILE, VOICES, content_file, hash_of, missing_files
-from .synthesizer import Limits, Synthesizer
+from .synthesizer import Synthesizer
 from .targets import Targets, check_fit
 from .voice import Voice
 from .voices import VoiceShelf
@@ -54,9 +54,6 @@ REVISION: Final = "rvc-1"
 _CPU_PORTIONS: Final = Portions(1.0, 15.0)
 _AWAITED_S: Final = 30.0
 
-#: Of attention's scores, where memory is tight; see `Limits`.
-_TIGHT_SCORES: Final = 1 << 26
-
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
@@ -70,6 +67,7 @@ class _Parts:
     device: torch.device
     #: Of the shared networks.
     revision: str
+    has_graphs: bool = False
 
 
 class RvcConverter:
@@ -125,7 +123,10 @@ class RvcConverter:
         with _out_of_memory():
             warm_up_networks(parts.content, parts.pitch, parts.device, samples)
         if parts.device.type == "cuda":
-            warm_up_voices(self.convert, parts.targets.examples)
+            # Once for what a library prepares, and once to record it.
+            times = 2 if parts.has_graphs else 1
+            names, most_s = parts.targets.examples, self.portions.whole_s
+            warm_up_voices(self.convert, names, most_s=most_s, times=times)
 
     def offer(self) -> ConversionOffer:
         """Tell what can be asked for."""
@@ -245,12 +246,11 @@ class RvcConverter:
     ) -> _Parts:
         """Share out the memory beside the networks."""
         rooms = Rooms.on(place.device, self._voices_bytes)
-        limits, batch_s = Limits(), int(_CPU_PORTIONS.whole_s)
+        batch_s = int(_CPU_PORTIONS.whole_s)
         if place.is_cuda:
             self.portions = Portions(min(_AWAITED_S, rooms.together_s), rooms.together_s)
             self._kept_free = rooms.kept_free(place.device)
             batch_s = int(rooms.together_s / 2)
-            limits = Limits(scores=_TIGHT_SCORES) if rooms.is_tight else limits
         shelf = VoiceShelf(
             library,
             place.device,
@@ -259,9 +259,10 @@ class RvcConverter:
             host_bytes=rooms.host_bytes if place.is_cuda else 0,
         )
         has_graphs = place.is_cuda and self._graphs and not rooms.is_tight
-        synthesizer = Synthesizer(limits=limits, graphs=has_graphs)
+        synthesizer = Synthesizer(graphs=has_graphs)
         converter = Converter(content, pitch, synthesizer, batch_s=batch_s)
-        return _Parts(content, pitch, converter, shelf, Targets(library), place.device, revision)
+        targets = Targets(library)
+        return _Parts(content, pitch, converter, shelf, targets, place.device, revision, has_graphs)
 
     def _voices(
         self, wanted: Sequence[tuple[str, str]], held: ExitStack

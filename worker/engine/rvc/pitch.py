@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from .filled_sizes import filled
+from .filled_sizes import all_filled
 from .mel import HOP, MelSpectrogram, frames_of
 from .packed_line import Line, lines_of
 from .rmvpe import Rmvpe
@@ -100,9 +100,7 @@ class Pitch:
     def every_line(self, most_samples: int) -> list[int]:
         """Return the samples of waves that are, each alone, all the lines that `lines` gives."""
         unit = self._network.unit
-        most = filled(min(_LINE, most_samples // HOP), unit)
-        widths = {filled(size, unit) for size in range(unit, most + 1, unit)}
-        return [(width - 1) * HOP for width in sorted(widths)]
+        return [(width - 1) * HOP for width in all_filled(min(_LINE, most_samples // HOP), unit)]
 
     def lines(self, waves_samples: Sequence[int], most_samples: int) -> list[list[int]]:
         """Return which waves of so many samples are to share a line, and so their memory."""

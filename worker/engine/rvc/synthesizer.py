@@ -43,7 +43,7 @@ class Limits:
     """How much is computed at once, and in which shapes: what bounds the memory."""
 
     #: Scores of attention, rows * frames * frames.
-    scores: int = 1 << 28
+    scores: int = 1 << 25
     #: Frames of the decoder's windows, and how many of them, or of utterances before it, are
     #: computed at once: a GPU is no faster with more windows (measured on one NVIDIA H200). Of a
     #: voice of few positions it computes more.
@@ -171,18 +171,14 @@ class Synthesizer:
                 start += count
 
     def _batches(self, utterances: Sequence[Utterance]) -> Iterator[list[int]]:
-        """Yield the places of utterances that go through prior and flow together."""
-        order = sorted(range(len(utterances)), key=lambda place: -utterances[place].frames)
-        batch: list[int] = []
-        for place in order:
-            longest = utterances[batch[0]].frames if batch else 0
-            is_full = len(batch) == self._limits.rows
-            if batch and (is_full or (len(batch) + 1) * longest**2 > self._limits.scores):
-                yield batch
-                batch = []
-            batch.append(place)
-        if batch:
-            yield batch
+        """Yield the places of utterances that go through prior and flow together: 1, 2, 4 .."""
+        left = sorted(range(len(utterances)), key=lambda place: -utterances[place].frames)
+        while left:
+            longest = utterances[left[0]].frames
+            most = min(len(left), self._limits.rows, max(1, self._limits.scores // longest**2))
+            count = 1 << (most.bit_length() - 1)
+            yield left[:count]
+            left = left[count:]
 
     def _latents(
         self,

@@ -25,7 +25,7 @@ from .weights import SynthesizerWeights
 logger = logging.getLogger(__name__)
 
 #: Shapes whose graphs are kept, and which are remembered as seen. A graph takes some megabytes.
-_KEPT: Final = 48
+_KEPT: Final = 96
 _REMEMBERED: Final = 1024
 
 #: Configurations that have a place for weights. There are six that are widely used.

@@ -18,10 +18,16 @@ from .splitting import RATE_HZ
 
 logger = logging.getLogger(__name__)
 
-#: Kinds of voices that a GPU is prepared for, and silences that fill 1, 2, 6, 7 and 8 of the
-#: decoder's windows: all numbers in which it computes them for most voices.
+#: Kinds of voices that a GPU is prepared for.
 KINDS: Final = 2
-SILENCES_S: Final = (3, 8, 29, 33, 38)
+
+#: How long silences are, and how many share a batch: what chunks come to as the synthesizer fills
+#: and counts them, and the decoder's windows.
+SILENCES_S: Final = (3, 5, 8, 13, 18, 28, 38)
+COUNTS: Final = (1, 2, 4, 8)
+
+#: The most that is converted at once here. [s]
+MOST_S: Final = 150
 
 
 @torch.inference_mode()
@@ -37,15 +43,35 @@ def warm_up_networks(
             pitch.heard([torch.zeros(samples, device=device)])
 
 
-def warm_up_voices(convert: Callable[[Sequence[Source]], Converting], names: Sequence[str]) -> None:
-    """Convert silence into voices, as far as their files let."""
+def warm_up_voices(
+    convert: Callable[[Sequence[Source]], Converting],
+    names: Sequence[str],
+    *,
+    most_s: float,
+    times: int,
+) -> None:
+    """Convert silences into voices so many times, as far as their files and the memory let."""
+    batches = [
+        (count, seconds)
+        for seconds in SILENCES_S
+        for count in COUNTS
+        if count * seconds <= min(most_s, MOST_S)
+    ]
     for name in names[:KINDS]:
         try:
-            for seconds in SILENCES_S:
-                silence = np.zeros(seconds * RATE_HZ, np.float32)
-                source = Source("silence", silence, RATE_HZ, ConversionRequest(name, 0))
-                for outcome in convert([source]).outcomes():
-                    if isinstance(outcome, EngineError):
-                        raise outcome
+            for count, seconds in batches:
+                for _ in range(times):
+                    _convert_silences(convert, name, count, seconds)
         except EngineError as error:
             logger.warning("RVC voice %s was not warmed up: %s", name, error)
+
+
+def _convert_silences(
+    convert: Callable[[Sequence[Source]], Converting], name: str, count: int, seconds: int
+) -> None:
+    wanted = ConversionRequest(name, 0)
+    silence = np.zeros(seconds * RATE_HZ, np.float32)
+    sources = [Source(f"silence {place}", silence, RATE_HZ, wanted) for place in range(count)]
+    for outcome in convert(sources).outcomes():
+        if isinstance(outcome, EngineError):
+            raise outcome

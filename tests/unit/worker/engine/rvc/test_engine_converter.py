@@ -337,9 +337,16 @@ def test_a_voice_of_each_kind_is_warmed_up_and_a_broken_one_stops_nobody(
 ):
     converter = opened()
     (models / "voices" / "bert.safetensors").write_bytes(b"hello")
-    monkeypatch.setattr(warm_up, "SILENCES_S", (1,))
+    monkeypatch.setattr(warm_up, "SILENCES_S", (1, 3))
+    converted: list[tuple[str, int]] = []
 
-    warm_up.warm_up_voices(converter.convert, ["bert", "anna", "flat"])
+    def watched(sources: Any) -> Any:
+        converted.append((sources[0].voice, len(sources)))
+        return converter.convert(sources)
+
+    warm_up.warm_up_voices(watched, ["bert", "anna", "flat"], most_s=3.0, times=1)
+
+    assert converted == [("bert", 1), ("anna", 1), ("anna", 2), ("anna", 1)]
 
     facts = converter.facts()
     assert (facts["rvc_voices"], facts["rvc_voices_in_use"]) == (1, 0)

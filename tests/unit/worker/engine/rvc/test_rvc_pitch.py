@@ -92,7 +92,7 @@ def test_every_line_can_be_run_ahead(pitch, monkeypatch):
     ahead = set(widths)
     pitch.f0([wave_of(5000), wave_of(20000)])
 
-    assert set(widths) == ahead == {32, 64, 96, 128, 160, 192, 224, 256, 320}
+    assert set(widths) == ahead == {32, 64, 96, 128, 192, 256, 384}
 
 
 def test_a_long_recording_is_computed_in_pieces(pitch, monkeypatch):
