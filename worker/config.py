@@ -63,6 +63,13 @@ class WorkerSettings(ProducerSettings):
     interactive_share: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the slots that batch work never takes."
     )
+    awaited_share: float = Field(
+        default=0.125,
+        gt=0,
+        le=1,
+        description="Share of the slots to which batch work keeps while somebody waits for speech: "
+        "fewer rows are spoken faster. 1 is no limit.",
+    )
     threads: int = Field(
         # More than the slots of any GPU: what limits a worker is its engine.
         default=1024,

@@ -58,6 +58,7 @@ def engine_spec(settings: WorkerSettings) -> EngineSpec:
         options=options,
         slots=settings.slots or _slots(name, converter),
         interactive_share=settings.interactive_share,
+        awaited_share=settings.awaited_share,
         converter=converter,
         converter_options=converter_options,
     )
@@ -104,6 +105,7 @@ def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase)
         build_converter(spec.converter, spec.converter_options),
         slots=spec.slots,
         interactive_share=spec.interactive_share,
+        awaited_share=spec.awaited_share,
         on_room=on_room,
         on_phase=on_phase,
     )

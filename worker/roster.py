@@ -29,9 +29,17 @@ class Roster:
     """
 
     def __init__(
-        self, slots: int, interactive_reserve: int, max_deaths: int, lead: int = 0
+        self,
+        slots: int,
+        interactive_reserve: int,
+        max_deaths: int,
+        lead: int = 0,
+        awaited_rows: int | None = None,
     ) -> None:
-        """`lead` is how many chunks more than slots are let in, to wait there."""
+        """`lead` is how many chunks more than slots are let in, to wait there.
+
+        See `Scheduler` for `awaited_rows`.
+        """
         self._slots = slots
         self._lock = threading.Lock()
         self._requests: dict[str, ChunkRequest] = {}
@@ -39,7 +47,8 @@ class Roster:
         self._here: dict[str, None] = {}
         self._cancelled: set[str] = set()
         self._told: set[str] = set()
-        self._mirror = Scheduler(slots + lead, interactive_reserve)
+        awaited_rows = slots if awaited_rows is None else awaited_rows
+        self._mirror = Scheduler(slots + lead, interactive_reserve, awaited_rows + lead)
         self._inquest = Inquest(max_deaths)
 
     @property

@@ -22,7 +22,7 @@ from .engine.promises import Promises
 from .engine.registry import EngineSpec
 from .engine.request import Samples, Sound
 from .engine.ring import Ring
-from .engine.scheduler import reserve_of
+from .engine.scheduler import awaited_rows_of, reserve_of
 from .host import Host
 from .roster import Roster, lead_of
 
@@ -185,9 +185,11 @@ class Watch:
             return
         self._load_deaths = 0
         if self._lifecycle.offer is None:
-            reserve = reserve_of(offer.slots, self._terms.spec.interactive_share)
-            lead = lead_of(offer.slots)
-            self.roster = Roster(offer.slots, reserve, self._terms.max_deaths, lead)
+            spec, slots = self._terms.spec, offer.slots
+            reserve = reserve_of(slots, spec.interactive_share)
+            awaited = awaited_rows_of(slots, spec.awaited_share)
+            deaths, lead = self._terms.max_deaths, lead_of(slots)
+            self.roster = Roster(slots, reserve, deaths, lead, awaited)
         self._lifecycle.open(offer)
 
     def _hear(self, message: Message, ring: Ring) -> None:

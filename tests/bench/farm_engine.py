@@ -44,6 +44,7 @@ class LoneEngine:
             build_converter(spec.converter, spec.converter_options),
             slots=spec.slots,
             interactive_share=spec.interactive_share,
+            awaited_share=spec.awaited_share,
         )
         self._engine.start()
         self.offer = self._engine.ready.result()

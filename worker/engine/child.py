@@ -92,6 +92,7 @@ class EngineChild:
             converter,
             slots=spec.slots,
             interactive_share=spec.interactive_share,
+            awaited_share=spec.awaited_share,
             on_phase=self._on_phase,
         )
         self._engine.start()

@@ -36,14 +36,18 @@ class Engine:
         *,
         slots: int | None = None,
         interactive_share: float = 0.1,
+        awaited_share: float = 1.0,
         on_room: OnRoom | None = None,
         on_phase: OnPhase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`slots` None is the model's own choice; batch work leaves `interactive_share` of them."""
+        """`slots` None is the model's own choice; batch work leaves `interactive_share` of them.
+
+        While somebody waits for speech it keeps to `awaited_share` of them.
+        """
         self._model = model
         self._slots = slots
-        self._interactive_share = interactive_share
+        self._shares = interactive_share, awaited_share
         self._clock = clock
         self._lifecycle = Lifecycle(on_phase, on_room)
         self._promises = Promises(clock)
@@ -151,7 +155,7 @@ class Engine:
                 part()
         offer = self._model.offer()
         slots = self._slots or offer.slots
-        self._where.open(slots, self._interactive_share)
+        self._where.open(slots, *self._shares)
         self._conversion.open(offer.sample_rate_hz)
         joint = JointOffer(self._model, self._conversion)
         self._lifecycle.open(replace(joint.offer(), slots=slots))

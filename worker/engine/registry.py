@@ -27,6 +27,8 @@ class EngineSpec:
     slots: int | None = None
     #: Share of the slots that batch work never takes, 0 .. 1.
     interactive_share: float = 0.1
+    #: And to which it keeps while somebody waits for speech, 0 .. 1.
+    awaited_share: float = 1.0
     #: Who converts voices; empty: nobody.
     converter: str = ""
     converter_options: Options = field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import Final
 
 from .lifecycle import Facts
 from .request import ChunkRequest
-from .scheduler import Scheduler, reserve_of
+from .scheduler import Scheduler, awaited_rows_of, reserve_of
 
 #: Of so many slots, one chunk more may be converted while another has its slot.
 SLOTS_FOR_ONE: Final = 4
@@ -40,10 +40,11 @@ class Whereabouts:
         self._busy_since_s = 0.0
         self._is_closed = False
 
-    def open(self, slots: int, interactive_share: float) -> None:
+    def open(self, slots: int, interactive_share: float, awaited_share: float) -> None:
         """Begin to take chunks in: so many at the same time."""
+        reserve = reserve_of(slots, interactive_share)
         with self._changed:
-            self._scheduler = Scheduler(slots, reserve_of(slots, interactive_share))
+            self._scheduler = Scheduler(slots, reserve, awaited_rows_of(slots, awaited_share))
 
     def close(self) -> None:
         """Let `wait` return."""

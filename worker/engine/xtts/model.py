@@ -32,6 +32,7 @@ from .placement import DeviceName, Placement, Precision
 from .prompt import Prompt
 from .sampling import Sampling
 from .tokens import Tokenizer
+from .turns import BURST_STEPS, steps_of
 from .vocoder import FITTING_WIDTHS, ROWS, Utterance, Vocoder
 from .voices import Cast
 from .weights import CONDITIONING
@@ -41,9 +42,6 @@ Mode = Literal["invariant", "latency"]
 
 #: Decides the sound beside the files; changes when the same files and settings sound otherwise.
 REVISION: Final = "xtts-2"
-
-#: Steps between two looks at which rows have ended. An ended row idles for half of them.
-BURST_STEPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ class XttsModel:
         """Advance every row by a burst of steps; return the slots that are known to have ended."""
         decoder = self._loaded().decoder
         with _out_of_memory():
-            decoder.burst(self._burst_steps)
+            decoder.burst(steps_of(self._burst_steps, self._rows.values()))
         return tuple(decoder.poll(self._in_flight))
 
     def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:

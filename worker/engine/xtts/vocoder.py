@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -74,6 +75,9 @@ class Vocoder:
     `begin` takes an utterance, `advance` has the device compute batches that are full or have
     waited, `finished` gives what is done. None of them waits for the device unless asked to.
     """
+
+    #: Of the batches computed and not read, how many were so before the last `advance`.
+    _begun = 0
 
     def __init__(
         self,
@@ -139,7 +143,7 @@ class Vocoder:
         missing = len(windows)
         unread = [missing]
         for window in windows:
-            piece = Piece(name, window, frames, condition, samples, unread)
+            piece = Piece(name, window, frames, condition, samples, unread, urgent)
             if window.width not in self._queues:
                 # The shortest utterances fit no width. They are computed alone, in their own.
                 recorder = Graphs(frames.device, enabled=False)
@@ -153,6 +157,7 @@ class Vocoder:
     @torch.inference_mode()
     def advance(self, *, flush: bool = False) -> None:
         """Have the device compute all batches that are full, have waited, or all with `flush`."""
+        self._begun = len(self._computed)
         for queue in self._queues.values():
             rows = queue.batch.room
             while len(queue.pieces) >= rows or (
@@ -169,9 +174,18 @@ class Vocoder:
 
         With `wait`, one at least, if the device has any to compute. There are no samples of an
         utterance whose tempo leaves no latent.
+
+        What is urgent is waited for once the device has begun it: that is a moment, in which it
+        has more to do, and otherwise nobody would look before it has done that too.
         """
-        while self._computed and ((wait and not self._finished) or self._computed[0].is_done()):
+        begun = [computed.is_urgent for computed in islice(self._computed, self._begun)]
+        due = len(begun) - begun[::-1].index(True) if any(begun) else 0
+        self._begun = 0
+        while self._computed and (
+            due > 0 or (wait and not self._finished) or self._computed[0].is_done()
+        ):
             self._finished += self._computed.popleft().read(HOP_SAMPLES)
+            due -= 1
         done, self._finished = self._finished, []
         return done
 

@@ -25,6 +25,8 @@ class Piece:
     samples: Samples  # [samples] of the whole utterance
     #: One number, shared by all windows of the utterance: how many are not read yet.
     unread: list[int]
+    #: True if somebody waits for the utterance.
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Computed:
     places: Sequence[int]
     samples: Tensor  # [rows, samples of a window] float32, on the host
     done: torch.cuda.Event | None
+
+    @property
+    def is_urgent(self) -> bool:
+        """True if somebody waits for any of it."""
+        return any(piece.urgent for piece in self.pieces)
 
     def is_done(self) -> bool:
         """Tell whether `read` would not wait."""

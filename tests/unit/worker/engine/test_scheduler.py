@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from worker.engine.request import ChunkRequest
+from worker.engine.request import ChunkRequest, Recording
 from worker.engine.scheduler import Scheduler, reserve_of
 
 
@@ -24,10 +25,13 @@ def admitted(scheduler: Scheduler) -> list[str]:
 class SchedulerHistory(RuleBasedStateMachine):
     """Any history of an engine; the lines and rows that there must be are kept beside."""
 
-    @initialize(slots=st.integers(1, 6), reserve=st.integers(0, 8))
-    def open(self, slots: int, reserve: int) -> None:
-        self.scheduler = Scheduler(slots, reserve)
+    @initialize(
+        slots=st.integers(1, 6), reserve=st.integers(0, 8), awaited=st.none() | st.integers(0, 6)
+    )
+    def open(self, slots: int, reserve: int, awaited: int | None) -> None:
+        self.scheduler = Scheduler(slots, reserve, awaited)
         self.slots = slots
+        self.awaited = slots if awaited is None else max(1, awaited)
         self.reserve = min(reserve, slots - 1)
         self.lines: dict[bool, list[ChunkRequest]] = {True: [], False: []}
         self.rows: dict[int, ChunkRequest] = {}
@@ -35,10 +39,12 @@ class SchedulerHistory(RuleBasedStateMachine):
         self.blocked = False
         self.count = 0
 
-    @rule(interactive=st.booleans())
-    def add(self, interactive: bool) -> None:
+    @rule(interactive=st.booleans(), recorded=st.booleans())
+    def add(self, interactive: bool, recorded: bool) -> None:
         self.count += 1
         request = chunk(str(self.count), interactive=interactive)
+        if recorded:
+            request = replace(request, recording=Recording("a.wav", 16_000, 16_000, "scratch"))
         self.scheduler.add(request)
         self.lines[interactive].append(request)
 
@@ -55,9 +61,21 @@ class SchedulerHistory(RuleBasedStateMachine):
         if any(not request.interactive for _, request in rows):
             assert not self.lines[True], "batch went before interactive"
             assert free >= self.reserve, "batch took what is kept for interactive"
+            assert self.batch_rows <= self.batch_limit, "batch took more while somebody waits"
         if not self.blocked:
             assert not (self.lines[True] and free), "a slot is free and interactive waits"
-            assert not (self.lines[False] and free > self.reserve), "a slot is free and batch waits"
+            is_open = free > self.reserve and self.batch_rows < self.batch_limit
+            assert not (self.lines[False] and is_open), "a slot is free and batch waits"
+
+    @property
+    def batch_rows(self) -> int:
+        return sum(not request.interactive for request in self.rows.values())
+
+    @property
+    def batch_limit(self) -> int:
+        here = [*self.rows.values(), *self.lines[True]]
+        is_awaited = any(one.interactive and one.recording is None for one in here)
+        return self.awaited if is_awaited else self.slots
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
@@ -123,9 +141,16 @@ TestSchedulerHistory = SchedulerHistory.TestCase
 TestSchedulerHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-@given(slots=st.integers(2, 8), reserve=st.integers(0, 8), books=st.integers(1, 30))
-def test_batch_work_gets_through_while_interactive_leaves_one_slot_free(slots, reserve, books):
-    scheduler = Scheduler(slots, reserve)
+@given(
+    slots=st.integers(2, 8),
+    reserve=st.integers(0, 8),
+    awaited=st.none() | st.integers(0, 8),
+    books=st.integers(1, 30),
+)
+def test_batch_work_gets_through_while_interactive_leaves_one_slot_free(
+    slots, reserve, awaited, books
+):
+    scheduler = Scheduler(slots, reserve, awaited)
     for number in range(books):
         scheduler.add(chunk(f"book-{number}"))
     finished: list[str] = []
@@ -151,6 +176,36 @@ def test_interactive_work_finds_the_reserve_free_behind_a_book():
     scheduler.add(chunk("now", interactive=True))
 
     assert admitted(scheduler) == ["now"]
+
+
+def test_while_somebody_waits_for_speech_rows_of_a_book_are_followed_by_few():
+    scheduler = Scheduler(slots=8, interactive_reserve=1, awaited_rows=2)
+    for number in range(20):
+        scheduler.add(chunk(f"book-{number}"))
+    scheduler.admit()
+    scheduler.add(chunk("now", interactive=True))
+
+    # given a row of the book that ends with every turn
+    followed = []
+    for slot in range(7):
+        scheduler.admit()
+        scheduler.finish(slot)
+        followed.append(len(admitted(scheduler)))
+
+    # Seven rows become two, which are kept.
+    assert followed == [0, 0, 0, 0, 0, 1, 1]
+    assert scheduler.room(interactive=False) == 0
+    scheduler.finish(scheduler.slot_of("now"))
+    assert len(admitted(scheduler)) == 5
+
+
+def test_who_waits_for_a_recording_holds_up_no_book():
+    scheduler = Scheduler(slots=8, interactive_reserve=1, awaited_rows=1)
+    recording = Recording("a.wav", 16_000, 16_000 * 3600, "scratch")
+    scheduler.add(replace(chunk("now", interactive=True), recording=recording))
+    scheduler.admit()
+
+    assert scheduler.room(interactive=False) == 6
 
 
 @pytest.mark.parametrize("reserve", [0, 1, 3, 4, 100])

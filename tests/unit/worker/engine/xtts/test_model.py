@@ -26,6 +26,7 @@ from worker.engine.errors import (  # noqa: E402
 )
 from worker.engine.registry import build, needs_process  # noqa: E402
 from worker.engine.request import ChunkRequest, Samples  # noqa: E402
+from worker.engine.xtts.turns import AWAITED_BURST_STEPS, BURST_STEPS  # noqa: E402
 
 #: Only a broken engine takes so long.
 PATIENCE_S = 60.0
@@ -316,6 +317,21 @@ def test_a_tail_that_runs_on_is_cut_and_told(model, monkeypatch):
     sound = spoken(model, {0})[0]
     assert len(sound.samples) == round(1.18 * RATE_HZ)
     assert sound.trimmed_s == pytest.approx(0.82)
+
+
+def test_while_somebody_waits_for_a_row_turns_are_short(model, monkeypatch):
+    steps: list[int] = []
+    burst = model._parts.decoder.burst
+    monkeypatch.setattr(model._parts.decoder, "burst", lambda n: (steps.append(n), burst(n)))
+    model.prefill([(0, chunk(0, TEXTS["en"]))])
+    model.decode()
+    model.prefill([(1, replace(chunk(1, TEXTS["en"]), interactive=True))])
+    model.decode()
+    model.release([1])
+    model.decode()
+
+    assert steps == [BURST_STEPS, AWAITED_BURST_STEPS, BURST_STEPS]
+    model.release([0])
 
 
 def test_a_take_that_does_not_fit_into_memory_fails_alone(model, monkeypatch):

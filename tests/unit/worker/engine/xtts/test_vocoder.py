@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from worker.engine.xtts.vocoder import (
     Vocoder,
     stretched,
 )
+from worker.engine.xtts.window_batch import WindowBatch
 from worker.engine.xtts.windows import HALO_FRAMES, plan
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
@@ -302,6 +304,38 @@ def test_an_urgent_utterance_does_not_wait(checkpoint, speaker):
     vocoder.advance()
 
     assert [name for name, _ in vocoder.finished()] == ["now"]
+
+
+class Later:
+    """A batch of a device that has others to do before it: done once it is waited for."""
+
+    is_over = False
+
+    def query(self) -> bool:
+        return self.is_over
+
+    def synchronize(self) -> None:
+        self.is_over = True
+
+
+def test_of_what_the_device_has_begun_only_what_is_urgent_is_waited_for(
+    checkpoint, speaker, monkeypatch
+):
+    compute = WindowBatch.compute
+    monkeypatch.setattr(
+        WindowBatch, "compute", lambda *asked: replace(compute(*asked), done=Later())
+    )
+    vocoder = Vocoder(checkpoint.vocoder, rows=1, widths=[34])
+    heard = []
+    for name in ("book", "now", "later", "none"):
+        if name != "none":
+            utterance = Utterance(latents_of(0, 8), speaker)
+            vocoder.begin(name, utterance, urgent=name == "now")
+        vocoder.advance()
+        heard.append([name for name, _ in vocoder.finished()])
+
+    # A turn after it was begun, with what was begun before it, and without what comes behind it.
+    assert heard == [[], [], ["book", "now"], []]
 
 
 def test_the_latents_may_be_overwritten_once_an_utterance_has_begun(checkpoint, speaker):
