@@ -108,37 +108,51 @@ class Gauge:
 class _Process:
     """One process at one moment."""
 
-    def __init__(self, at_s: float, cpu_s: float, mib: float) -> None:
-        self.at_s, self.cpu_s, self.mib = at_s, cpu_s, mib
+    def __init__(self, at_s: float, cpu_s: float, mib: float, switches: int) -> None:
+        self.at_s, self.cpu_s, self.mib, self.switches = at_s, cpu_s, mib, switches
 
     @classmethod
     def of(cls, pid: int, *, alone: bool = False) -> _Process | None:
         """`alone` is its first thread and no other."""
+        threads = Path(f"/proc/{pid}/task")
         try:
-            stat = f"/proc/{pid}/task/{pid}/stat" if alone else f"/proc/{pid}/stat"
-            fields = Path(stat).read_text().rpartition(")")[2].split()
+            stat = threads / str(pid) / "stat" if alone else Path(f"/proc/{pid}/stat")
+            fields = stat.read_text().rpartition(")")[2].split()
+            switches = sum(map(_switches, threads.glob(str(pid) if alone else "*")))
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         except OSError:
             return None
         ticks = int(fields[11]) + int(fields[12])
-        return cls(time.monotonic(), ticks / _TICKS, pages * _PAGE_BYTES / 2**20)
+        return cls(time.monotonic(), ticks / _TICKS, pages * _PAGE_BYTES / 2**20, switches)
 
 
 def _uses(
     before: Mapping[str, Mapping[int, _Process]], now: Mapping[str, Mapping[int, _Process]]
 ) -> dict[str, float]:
-    """Return processors in use and memory by kind of process."""
+    """Return processors in use, switches a second and memory by kind of process."""
     found: dict[str, float] = {}
     for kind, those in now.items():
-        shares = [
-            (one.cpu_s - then.cpu_s) / (one.at_s - then.at_s)
-            for pid, one in those.items()
-            if (then := before.get(kind, {}).get(pid))
-        ]
-        if shares:
-            found[f"{kind}_cpus"] = round(sum(shares), 2)
+        pairs = [(then, one) for pid, one in those.items() if (then := before[kind].get(pid))]
+        if pairs:
+            cpus = sum((one.cpu_s - then.cpu_s) / (one.at_s - then.at_s) for then, one in pairs)
+            switches = sum(
+                (one.switches - then.switches) / (one.at_s - then.at_s) for then, one in pairs
+            )
+            found[f"{kind}_cpus"] = round(cpus, 2)
+            found[f"{kind}_switches_per_s"] = round(switches)
         found[f"{kind}_mib"] = round(sum(one.mib for one in those.values()), 1)
     return found
+
+
+def _switches(thread: Path) -> int:
+    """Return how often a thread has come onto a processor. Threads that wait for the interpreter
+    do nothing else, so this tells how much a worker's threads are in each other's way.
+    """
+    try:
+        lines = (thread / "status").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
 
 
 def _fill(beats: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
