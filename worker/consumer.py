@@ -13,6 +13,10 @@ from .station import Station
 #: its loop what it has: a sixth of the interpreter's time where jobs are short (measured).
 EVENTS_WAIT_S: Final = 0.05
 
+#: How many events may wait, while the loop is busy. Celery's own dozen is sent by whichever task
+#: comes last, and all others wait for that one.
+EVENTS_LIMIT: Final = 1000
+
 #: How long the loop may take to wake up before it is called again.
 WAKE_S: Final = 0.1
 
@@ -27,6 +31,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     _events_due_s = 0.0
     _deaf_until_s = 0.0
     _is_wanted = False
+
+    def on_ready(self) -> None:
+        """The loop begins to turn, on a new connection."""
+        if self.event_dispatcher:
+            self.event_dispatcher.buffer_limit = EVENTS_LIMIT
+        super().on_ready()
 
     def call_soon_ack(self, p: Any, *args: Any, **options: Any) -> Any:
         """Acknowledge at once, in the task's thread: nothing waits for the loop, also at a stop."""
