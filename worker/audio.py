@@ -199,18 +199,18 @@ class _Sink:
 
     def write(self, data: bytes) -> int:
         if not self._held_from <= self._place <= self._held_from + len(self._held):
-            self.flush()
+            self._write_out()
             self._held_from = self._place
         start = self._place - self._held_from
         self._held[start : start + len(data)] = data
         self._place += len(data)
         self.size_bytes = max(self.size_bytes, self._place)
         if len(self._held) >= TOGETHER_BYTES:
-            self.flush()
+            self._write_out()
         return len(data)
 
-    def flush(self) -> None:
-        """Write what is held; a file is made at the first time, whatever that is."""
+    def _write_out(self) -> None:
+        """Write what is held; the file is made at the first time."""
         held, place = self._held, self._held_from
         self._held, self._held_from = bytearray(), place + len(held)
         try:
@@ -222,6 +222,9 @@ class _Sink:
         except OSError as error:
             self._error = error
 
+    def flush(self) -> None:
+        """Do nothing: an encoder's end is no reason to write."""
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._place = offset + (0, self._place, self.size_bytes)[whence]
         return self._place
@@ -231,20 +234,20 @@ class _Sink:
 
     def seal(self) -> str:
         """Write what is left; return the hash of the whole file."""
-        if self._file is None:
+        if self._file is None and self._held_from == 0:
             # It is all here.
             digest = hashlib.sha256(self._held)
-            self.flush()
+            self._write_out()
             return digest.hexdigest()
-        self.flush()
+        self._write_out()
         digest = hashlib.sha256()
         for place in range(0, self.size_bytes, _READ_BYTES):
-            digest.update(os.pread(self._file, _READ_BYTES, place))
+            digest.update(os.pread(self._opened(), _READ_BYTES, place))
         return digest.hexdigest()
 
     def close(self) -> None:
         if not self._is_closed:
-            self.flush()
+            self._write_out()
             self._is_closed = True
             if self._file is not None:
                 os.close(self._file)

@@ -164,6 +164,14 @@ class WorkerSettings(ProducerSettings):
         default="volume",
         description="`off` throws all audio away: for measuring what the store costs.",
     )
+    presses: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Processes that make the files of short jobs while many end at once; 0: the "
+        "Celery process makes them all. Unset: one for two processors, 8 at most. They are started "
+        "when they are needed.",
+    )
     scale_horizon_s: float = Field(
         default=60.0,
         gt=0,

@@ -52,7 +52,7 @@ def render(
     offer, heard, notes = station.engine.offer(), _Heard(), StageNotes(attempt)
     with (
         plan.opened(station.volumes, notes.read) as script,
-        station.store.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
+        station.pressroom.stage(plan.key, job.output, plan.sample_rate_hz) as staged,
     ):
         source = _source(station, attempt, script, guarded=offer.guarded and plan.is_spoken)
         ahead = AHEAD_BATCHES * offer.slots

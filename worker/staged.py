@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from producer.job import OutputSpec
 
@@ -29,25 +30,32 @@ class Entry:
 #: Publishes what was staged; returns the key's entry, ours or an earlier one.
 Publish = Callable[[Manifest], Entry]
 
+#: The same step by step: each directory that it yields must be durable before it goes on.
+Steps = Generator[Path, None, Entry]
+
+
+class Place(Protocol):
+    """A directory for the files of one entry, and the way out of it."""
+
+    directory: Path
+
+    def publish(self, manifest: Manifest) -> Entry:
+        """See `Publish`."""
+
+    def steps(self, manifest: Manifest) -> Steps:
+        """See `Steps`."""
+
 
 class Staged:
     """The chunks of one job on their way into one file, in order."""
 
-    def __init__(
-        self,
-        directory: Path,
-        key: str,
-        output: OutputSpec,
-        native_rate_hz: int,
-        publish: Publish,
-    ) -> None:
-        self._directory = directory
-        self._audio = directory / file_name(output.format)
+    def __init__(self, place: Place, key: str, output: OutputSpec, native_rate_hz: int) -> None:
+        self._place = place
+        self._audio = place.directory / file_name(output.format)
         self._key = key
         self._format = output.format
         self._native_rate_hz = native_rate_hz
         self._rate_hz = choose_rate(output, native_rate_hz)
-        self._publish = publish
         self._level = Level()
         self._resampler = Resampler(native_rate_hz, self._rate_hz)
         self._writer = AudioWriter(self._audio, self._format, self._rate_hz)
@@ -71,22 +79,29 @@ class Staged:
         Raises `BadAudio` if nothing was written, and `StoreFailed`.
         """
         with storing(self._audio):
-            self._writer.write(self._resampler.flush())
-            if not self._writer.samples:
-                raise BadAudio("the job has no sample of audio")
-            sha256, size_bytes = self._writer.seal()
-            manifest = Manifest(
-                **facts.model_dump(),
-                content_key=self._key,
-                format=self._format,
-                sha256=sha256,
-                size_bytes=size_bytes,
-                samples=self._writer.samples,
-                sample_rate_hz=self._rate_hz,
-                rms_db=round(self._level.rms_db, 2),
-                peak_db=round(self._level.peak_db, 2),
-            )
-            return self._publish(manifest)
+            return self._place.publish(self._sealed(facts))
+
+    def steps(self, facts: Facts) -> Steps:
+        """Do what `commit` does; whoever goes through the steps makes them durable."""
+        with storing(self._audio):
+            return (yield from self._place.steps(self._sealed(facts)))
+
+    def _sealed(self, facts: Facts) -> Manifest:
+        self._writer.write(self._resampler.flush())
+        if not self._writer.samples:
+            raise BadAudio("the job has no sample of audio")
+        sha256, size_bytes = self._writer.seal()
+        return Manifest(
+            **facts.model_dump(),
+            content_key=self._key,
+            format=self._format,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            samples=self._writer.samples,
+            sample_rate_hz=self._rate_hz,
+            rms_db=round(self._level.rms_db, 2),
+            peak_db=round(self._level.peak_db, 2),
+        )
 
     def close(self) -> None:
         """Let go of the file, finished or not."""

@@ -38,6 +38,7 @@ from .gpus import own_gpu
 from .heartbeat import Heartbeat
 from .lease import Leases
 from .null_store import NullStore
+from .pressroom import Pressroom, presses_of
 from .pulse import Pulse
 from .readiness import Readiness, ReadinessBoard
 from .reconciler import Reconciler
@@ -66,6 +67,7 @@ class Station:
     _settings: ClassVar[WorkerSettings]
     _current: ClassVar[Station | None] = None
     _lock: ClassVar[threading.Lock] = threading.Lock()
+    _telling: Telling | None = None
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
@@ -88,6 +90,7 @@ class Station:
         if settings.store == "volume":
             self.store = Store(self.volumes, self.durability)
             self.claims = Claims(self.broker.redis, along=self.leases.send_along)
+        self.pressroom = Pressroom(self.store, self.volumes.home, most=presses_of(settings))
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
         self.announcer = Announcer(self.broker.redis, self.engine)
@@ -105,7 +108,6 @@ class Station:
         self.retakes = Tally()
         self._tempo = Tempo()
         self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
-        self._telling: Telling | None = None
         self._started, self._queues, self._stops = False, QUEUES, 0
 
     @cached_property
@@ -175,6 +177,7 @@ class Station:
             "held": self.leases.held,
             "lost": self.leases.lost,
             "retakes": self.retakes.total,
+            "press_pids": self.pressroom.pids,
             "gpu": self.gpu.facts,
             "real_time_factor": self._tempo.real_time_factor,
             **self.engine.snapshot(),
@@ -206,6 +209,7 @@ class Station:
         self._heartbeat.close()
         self.announcer.close()
         self.engine.close()
+        self.pressroom.close()
         self.durability.close()
         self.broker.close()
         self._lease_broker.close()

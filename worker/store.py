@@ -17,8 +17,9 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,7 @@ from .audio import (
 from .durability import Durability
 from .errors import store_error
 from .manifest import Manifest
-from .staged import Entry, Publish, Staged, sha256_of, storing
+from .staged import Entry, Publish, Staged, Steps, sha256_of, storing
 
 #: Below `processed`, because a rename works only within one filesystem.
 STAGING: Final = ".staging"
@@ -118,47 +119,40 @@ class Store:
 
         Raises `ValueError` for what is no key, and `StoreFailed`.
         """
-        with self.stage_files(key) as (directory, publish):
-            with storing(directory):
-                staged = Staged(directory, key, output, native_rate_hz, publish)
+        with self._place(key) as place:
+            with storing(place.directory):
+                staged = Staged(place, key, output, native_rate_hz)
             with closing(staged):
                 yield staged
 
     @contextmanager
     def stage_files(self, key: str) -> Iterator[tuple[Path, Publish]]:
         """Give a directory for the files of `key`, and what publishes it; see `stage`."""
+        with self._place(key) as place:
+            yield place.directory, place.publish
+
+    def _entry(self, manifest: Manifest) -> Entry:
+        """Return the entry that has this manifest."""
+        audio = self._volumes.entry(manifest.content_key) / file_name(manifest.format)
+        return Entry(audio.relative_to(self._volumes.home).as_posix(), manifest)
+
+    @contextmanager
+    def _place(self, key: str) -> Iterator[_Place]:
         self._volumes.entry(key)
-        directory = self._fresh()
-        is_left = True
-
-        def publish(manifest: Manifest) -> Entry:
-            nonlocal is_left
-            winner = self._publish(directory, manifest)
-            is_left = winner is not None
-            return winner or self._entry(manifest)
-
+        place = _Place(self._fresh(), self._durability, self._move)
         try:
-            with storing(directory):
-                _make_below(directory, self._staging)
-            yield directory, publish
+            with storing(place.directory):
+                _make_below(place.directory, self._staging)
+            yield place
         finally:
-            if is_left:
-                shutil.rmtree(directory, ignore_errors=True)
+            if place.is_left:
+                shutil.rmtree(place.directory, ignore_errors=True)
 
-    def _publish(self, staged: Path, manifest: Manifest) -> Entry | None:
-        """Make `staged` the entry of its key, unless a whole one is there; return that one."""
+    def _move(self, staged: Path, manifest: Manifest) -> _Moved:
+        """Make `staged` the entry of its key, unless a whole one is there."""
         target = self._volumes.entry(manifest.content_key)
-        winner: Entry | None = None
-
-        def move() -> Path:
-            nonlocal winner
-            if not _moved(staged, target):
-                winner = self._yield_or_replace(staged, manifest)
-            return target
-
-        _write(staged / MANIFEST, manifest.encode().encode())
-        self._durability.publish(staged, move)
-        return winner
+        winner = None if _moved(staged, target) else self._yield_or_replace(staged, manifest)
+        return _Moved(target, winner or self._entry(manifest), is_left=winner is not None)
 
     def _yield_or_replace(self, staged: Path, manifest: Manifest) -> Entry | None:
         """Return the entry that was first, or None once ours stands in a broken one's place."""
@@ -175,12 +169,56 @@ class Store:
                 shutil.rmtree(aside, ignore_errors=True)
         return None
 
-    def _entry(self, manifest: Manifest) -> Entry:
-        audio = self._volumes.entry(manifest.content_key) / file_name(manifest.format)
-        return Entry(audio.relative_to(self._volumes.home).as_posix(), manifest)
-
     def _fresh(self) -> Path:
         return self._staging / f"{self._prefix}-{next(self._numbers)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """What has become of a staged directory."""
+
+    target: Path
+    #: Ours or an earlier one.
+    entry: Entry
+    #: True if the directory is still where it was staged.
+    is_left: bool
+
+
+class _Place:
+    """A `Place` below `.staging`."""
+
+    def __init__(
+        self, directory: Path, durability: Durability, move: Callable[[Path, Manifest], _Moved]
+    ) -> None:
+        self.directory = directory
+        self.is_left = True
+        self._durability = durability
+        self._move = move
+
+    def publish(self, manifest: Manifest) -> Entry:
+        """See `Publish`."""
+        steps = self.steps(manifest)
+        self._durability.publish(next(steps), lambda: next(steps))
+        return _last(steps)
+
+    def steps(self, manifest: Manifest) -> Steps:
+        """See `Steps`."""
+        _write(self.directory / MANIFEST, manifest.encode().encode())
+        yield self.directory
+        moved = self._move(self.directory, manifest)
+        self.is_left = moved.is_left
+        yield moved.target
+        return moved.entry
+
+
+def _last(steps: Steps) -> Entry:
+    """Go the last step."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        entry: Entry = end.value
+        return entry
+    raise RuntimeError("there were more steps")
 
 
 @contextmanager

@@ -51,8 +51,8 @@ _PATIENCE_S: Final = {
 
 _COLUMNS: Final = (
     *("what", "x_steady", "x_whole", "ratio", "jobs_per_s", "jobs", "mean_audio_s", "took_s"),
-    *("latency_s", "fill", "gpu0_busy", "celery_cpus", "loop_cpus", "engine_cpus", "client_cpus"),
-    "celery_switches_per_s",
+    *("latency_s", "fill", "gpu0_busy", "celery_cpus", "loop_cpus", "press_cpus", "engine_cpus"),
+    *("client_cpus", "celery_switches_per_s"),
     *("gpu0_gib_peak", "celery_mib_peak", "engine_mib_peak", "flaws", "lost", "again"),
 )
 

@@ -85,6 +85,7 @@ class Gauge:
             # The thread that takes messages, which is one of Celery's process.
             "loop": [facts.get("pid") for facts in beats.values()],
             "engine": [facts.get("engine_pid") for facts in beats.values()],
+            "press": [pid for facts in beats.values() for pid in facts.get("press_pids") or []],
             "client": [os.getpid()],
         }
         return {

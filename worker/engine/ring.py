@@ -39,6 +39,11 @@ class Ring:
         os.ftruncate(memory_fd, _HEADER_BYTES + size_bytes)
         return cls(memory_fd, os.eventfd(0))
 
+    @property
+    def free_bytes(self) -> int:
+        """How much can be written without waiting, at least; the writer's end asks."""
+        return len(self._bytes) - (self._counters[_WRITTEN] - self._counters[_READ])
+
     def write(self, data: memoryview) -> int:
         """Wait until there is space, write what fits of `data`, return how many bytes did."""
         size = len(self._bytes)

@@ -31,4 +31,4 @@ def test_it_can_stand_wherever_the_store_can() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert public(NullStore) == public(Store)
-    assert public(NullStaged) == public(Staged) - {"close"}
+    assert public(NullStaged) == public(Staged) - {"close", "steps"}
