@@ -10,6 +10,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Final
@@ -66,7 +67,7 @@ class Host:
         self._channel.send(message)
 
     def wait(self, timeout_s: float, wake_fd: int) -> list[Message]:
-        """Wait until the process says something, dies, or `wake_fd` can be read.
+        """Wait until the process says something, dies, or `wake_fd` can be read, and read that.
 
         Returns what it said. Once `alive` is False nothing more will come.
         """
@@ -75,12 +76,19 @@ class Host:
             poll.register(fd, select.POLLIN)
         poll.register(self._channel, select.POLLIN | select.POLLOUT * self._channel.has_unsent)
         ready = dict(poll.poll(timeout_s * 1000))
+        # Before anything is looked at again, so that no news can be missed.
+        if wake_fd in ready:
+            os.eventfd_read(wake_fd)
         if self._output_fd in ready:
             self._log_output()
-        self._channel.flush()
-        messages = self._receive()
+        if self._channel.has_unsent:
+            self._channel.flush()
+        messages: list[Message] = []
         if self._pid_fd in ready:
+            messages = self._receive_all()
             self.alive = False
+        elif self._channel.fileno() in ready:
+            messages = self._receive()
         return messages
 
     def kill(self, reason: str) -> None:
@@ -104,14 +112,21 @@ class Host:
         return self._reason or _ending(code)
 
     def _receive(self) -> list[Message]:
-        messages = []
+        """Read once: what is left is told of by the next look."""
         try:
-            while True:
-                messages += self._channel.receive()
+            return self._channel.receive()
         except BlockingIOError:
             pass
         except EOFError:
             self.alive = False
+        return []
+
+    def _receive_all(self) -> list[Message]:
+        """Read what the process has said before it died."""
+        messages = []
+        with suppress(BlockingIOError, EOFError):
+            while True:
+                messages += self._channel.receive()
         return messages
 
     def _log_output(self) -> None:

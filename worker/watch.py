@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,9 +136,6 @@ class Watch:
         self._is_woken = False
         self._send(host)
         messages = host.wait(WATCH_S, self._wake_fd)
-        # Before anything is looked at again, so that no news can be missed.
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
         for message in messages:
             self._heed(host, message)
         if self._has_left:

@@ -77,6 +77,8 @@ class Puppet:
     def wait(self, timeout_s: float, wake_fd: int) -> list[dict[str, Any]]:
         ready, _, _ = select.select([wake_fd, self._news_fd], [], [], timeout_s)
         messages = []
+        if wake_fd in ready:
+            os.eventfd_read(wake_fd)
         if self._news_fd in ready:
             os.eventfd_read(self._news_fd)
         while not self._news.empty():
