@@ -41,7 +41,7 @@ RING_BYTES: Final = 32 << 20
 TRIES: Final = 3
 
 #: How long one may take to finish what it has begun when its worker stops.
-CLOSE_S: Final = 10.0
+CLOSE_S: Final = 5.0
 
 #: Where `python -m worker.press_child` is found.
 _ROOT: Final = Path(__file__).resolve().parent.parent
