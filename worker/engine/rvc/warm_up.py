@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..converter import Converting, Source
-from ..errors import EngineError
+from ..device_fault import is_device_fault
 from ..request import ConversionRequest
 from .content import Content
 from .pitch import Pitch
@@ -62,7 +62,10 @@ def warm_up_voices(
             for count, seconds in batches:
                 for _ in range(times):
                     _convert_silences(convert, name, count, seconds)
-        except EngineError as error:
+        except Exception as error:
+            # Whoever asks for it learns what it is; nobody else is kept from working.
+            if is_device_fault(error):
+                raise
             logger.warning("RVC voice %s was not warmed up: %s", name, error)
 
 
@@ -73,5 +76,5 @@ def _convert_silences(
     silence = np.zeros(seconds * RATE_HZ, np.float32)
     sources = [Source(f"silence {place}", silence, RATE_HZ, wanted) for place in range(count)]
     for outcome in convert(sources).outcomes():
-        if isinstance(outcome, EngineError):
+        if isinstance(outcome, Exception):
             raise outcome
