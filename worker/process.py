@@ -88,7 +88,9 @@ class EngineProcess:
 
     def capacity(self, interactive: bool = False) -> int:
         """See `SpeechEngine`; answered here, the process is not asked."""
-        return self._watch.roster.room(interactive) if self.phase is Phase.READY else 0
+        if self.phase is not Phase.READY or (not interactive and self._promises.unread.is_much):
+            return 0
+        return self._watch.roster.room(interactive)
 
     def snapshot(self) -> Facts:
         """See `SpeechEngine`; also `engine_pid`, and the `deaths` and `restarts` so far."""

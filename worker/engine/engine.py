@@ -92,7 +92,9 @@ class Engine:
 
     def capacity(self, interactive: bool = False) -> int:
         """See `SpeechEngine`."""
-        return self._where.room(interactive) if self.phase is Phase.READY else 0
+        if self.phase is not Phase.READY or (not interactive and self._promises.unread.is_much):
+            return 0
+        return self._where.room(interactive)
 
     def snapshot(self) -> Facts:
         """See `SpeechEngine`; `last_step_age_s` counts only while there is work."""

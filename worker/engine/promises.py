@@ -10,6 +10,7 @@ from typing import NamedTuple
 from .errors import EngineError, TakeCancelled
 from .lifecycle import Facts
 from .request import Sound, Take
+from .unread import Unread
 
 
 class _Promise(NamedTuple):
@@ -27,6 +28,8 @@ class Promises:
         self.takes = 0
         self.failed = 0
         self.audio_s = 0.0
+        #: Of the takes that were given out.
+        self.unread = Unread()
 
     def __contains__(self, request_id: str) -> bool:
         return request_id in self._open
@@ -50,7 +53,8 @@ class Promises:
                 return
             waited_s = max(0.0, self._clock() - promise.made_s - computed_s)
             take = Take(
-                sound.samples,
+                # What is in a file is not in memory.
+                sound.samples if sound.file else self.unread.counted(sound.samples),
                 sound.sample_rate_hz or native_rate_hz,
                 waited_s,
                 computed_s,

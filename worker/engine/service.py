@@ -38,7 +38,10 @@ class SpeechEngine(Protocol):
         """
 
     def capacity(self, interactive: bool = False) -> int:
-        """Return how many more chunks of this class would be computed at once; 0 unless ready."""
+        """Return how many more chunks of this class would be computed at once; 0 unless ready.
+
+        Nor is there room for batch work while much audio is held that was given out before.
+        """
 
     def snapshot(self) -> Facts:
         """Return what the engine is doing, without waiting for it."""
