@@ -1,11 +1,13 @@
 """The take shelf: the audio of single chunks, by content key, for whoever asks for one again.
 
-    processed/.takes/<first two of key>/<key>    a line of JSON, then float32 samples
+    processed/.takes/<first two of key>/<key>    a line of JSON, then samples
 
-A take is kept exactly as the engine gave it, so a file is the same to the bit whether its takes
-were computed or found. Nothing here is durable, nor has to be: each take proves itself by its hash,
-and one that is missing or broken is computed again. A fast farm could fill a disk between two
-housekeepings, so whoever keeps much makes room itself.
+Samples are float32, or float16 where that is all there is to them: a GPU's vocoder computes in half
+precision, and a fast farm writes more to its shelf than to its files. So a take is kept exactly as
+the engine gave it, and a file is the same to the bit whether its takes were computed or found.
+Nothing here is durable, nor has to be: each take proves itself by its hash, and one that is missing
+or broken is computed again. A fast farm could fill a disk between two housekeepings, so whoever
+keeps much makes room itself.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from celery.utils.log import get_logger
 
 from producer.content_key import is_key
@@ -35,6 +38,13 @@ logger = get_logger(__name__)
 
 #: After so much of the budget a worker makes room. Several go beyond it by that much each.
 STEP: Final = 0.1
+
+#: How samples lie in a file; without a word about it the first.
+_WHOLE: Final = "<f4"
+_HALF: Final = "<f2"
+
+#: Samples by which a take is judged first.
+_LOOK_SAMPLES: Final = 1024
 
 #: Ends the name of a take on its way in.
 _PART: Final = ".part"
@@ -144,14 +154,28 @@ def _write(part: Path, pieces: Sequence[memoryview]) -> None:
 
 def _encoded(take: Take) -> tuple[memoryview, memoryview]:
     """Return the line and the samples, both in bytes; the samples are not copied."""
-    samples = np.ascontiguousarray(take.samples, dtype="<f4").view(np.uint8).data
+    narrowed = _narrowed(np.ascontiguousarray(take.samples, dtype=_WHOLE))
+    samples = narrowed.view(np.uint8).data
     facts = {
         "sha256": hashlib.sha256(samples).hexdigest(),
         "sample_rate_hz": take.sample_rate_hz,
         "trimmed_s": take.trimmed_s,
         "truncated": take.truncated,
     }
+    if narrowed.dtype == _HALF:
+        facts["dtype"] = _HALF
     return memoryview(json.dumps(facts).encode() + b"\n"), samples
+
+
+def _narrowed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return samples in half the bytes if not one bit is lost by that, else as they are."""
+    # Most that do not fit are known by their beginning.
+    for part in (samples[:_LOOK_SAMPLES], samples):
+        with np.errstate(over="ignore"):
+            half = part.astype(_HALF)
+        if not np.array_equal(half, part):
+            return samples
+    return half
 
 
 def _decoded(content: bytes) -> Take | None:
@@ -161,6 +185,8 @@ def _decoded(content: bytes) -> Take | None:
         facts = json.loads(head)
         if hashlib.sha256(samples).hexdigest() != facts.pop("sha256"):
             return None
-        return Take(np.frombuffer(samples, "<f4").astype(np.float32, copy=False), **facts)
+        if (dtype := facts.pop("dtype", _WHOLE)) not in (_WHOLE, _HALF):
+            return None
+        return Take(np.frombuffer(samples, dtype).astype(np.float32, copy=False), **facts)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

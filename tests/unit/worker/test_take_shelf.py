@@ -8,6 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from producer.content_key import content_key
 from producer.volumes import Volumes
@@ -67,6 +70,38 @@ def test_nothing_half_is_left_of_a_take_that_the_disk_refused(shelf, take, monke
     shelf.keep(KEY, take)
 
     assert [thing.name for thing in shelf.things()] == [OTHER]
+
+
+halves = arrays(np.float16, st.integers(0, 40)).map(lambda half: half.astype(np.float32))
+wholes = arrays(np.float32, st.integers(0, 40))
+
+
+@given(samples=halves | wholes, tail=halves | wholes)
+def test_a_take_comes_back_to_the_bit_whatever_its_samples(tmp_path_factory, samples, tail):
+    home = Volumes(tmp_path_factory.mktemp("home"))
+    home.make()
+    samples = np.concatenate([samples, np.zeros(1000, np.float32), tail])
+
+    TakeShelf(home, 10**6).keep(KEY, Take(samples, 24000))
+
+    assert TakeShelf(home, 10**6).find(KEY).samples.tobytes() == samples.tobytes()
+
+
+def test_what_was_computed_in_half_precision_takes_half_the_room(shelf, volumes, take):
+    shelf.keep(KEY, take)
+    shelf.keep(OTHER, replace(take, samples=take.samples.astype(np.float16).astype(np.float32)))
+
+    sizes = [volumes.take(key).stat().st_size for key in (KEY, OTHER)]
+
+    assert sizes[0] - sizes[1] == pytest.approx(take.samples.nbytes / 2, abs=20)
+
+
+def test_a_take_of_an_unknown_form_is_none(shelf, volumes, take):
+    shelf.keep(KEY, replace(take, samples=take.samples * 0))
+    file = volumes.take(KEY)
+    file.write_bytes(file.read_bytes().replace(b"<f2", b"<i2"))
+
+    assert shelf.find(KEY) is None
 
 
 def test_what_is_not_there_is_not_found(shelf):
