@@ -169,7 +169,7 @@ class WorkerSettings(ProducerSettings):
         ge=0,
         le=64,
         description="Processes that make the files of short jobs while many end at once; 0: the "
-        "Celery process makes them all. Unset: one for two processors, 8 at most. They are started "
+        "Celery process makes them all. Unset: one for two processors, 2 to 8. They are started "
         "when they are needed.",
     )
     scale_horizon_s: float = Field(

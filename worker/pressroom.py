@@ -32,7 +32,9 @@ SHORT_BYTES: Final = 4 << 20
 #: One that is not busy syncs what it has at once, and has two or three.
 FILES_EACH: Final = 8
 
-#: More than a GPU needs for WAV: what Opus takes is half of so many cores.
+#: While one syncs another encodes. Eight are more than a GPU needs for WAV; where they have no
+#: room, as they may for Opus, the worker's own threads make files beside them.
+LEAST_PRESSES: Final = 2
 MOST_PRESSES: Final = 8
 
 
@@ -41,7 +43,7 @@ def presses_of(settings: WorkerSettings) -> int:
     if settings.store != "volume" or not hasattr(os, "memfd_create"):
         return 0
     cores = len(os.sched_getaffinity(0))
-    usual = min(MOST_PRESSES, max(1, cores // 2))
+    usual = min(MOST_PRESSES, max(LEAST_PRESSES, cores // 2))
     return usual if settings.presses is None else settings.presses
 
 

@@ -195,7 +195,7 @@ def test_no_press_is_started_once_the_room_is_closed(
 def test_there_are_as_many_presses_as_are_wished() -> None:
     assert presses_of(WorkerSettings(presses=0)) == 0
     assert presses_of(WorkerSettings(presses=5)) == 5
-    assert 1 <= presses_of(WorkerSettings()) <= pressroom.MOST_PRESSES
+    assert 2 <= presses_of(WorkerSettings()) <= pressroom.MOST_PRESSES
 
 
 def test_there_is_none_where_nothing_is_kept() -> None:
