@@ -2,8 +2,8 @@
 
 Jobs are queued by the Python client, taken by workers of `voicefarm up`, and become files that
 are read again and compared with their hashes. XTTS-v2 and RVC have their published shapes and
-random weights: the speed is true, the sound is noise, and the stop id's bias is such that a
-take has about 6 s in the mean. One job is one chunk, its file is WAV. `VOICEFARM_GUARD` is off, as
+random weights: the speed is true, the sound is noise, and a take ends by chance, after 6 s in the
+mean (`farm_models.py`). One job is one chunk, its file is WAV. `VOICEFARM_GUARD` is off, as
 random weights know no text. `--device cpu` is the same with small models, to see that it works,
 and with `--set engine=fake` even quick.
 """

@@ -1,12 +1,14 @@
 """A farm's models with random weights, as files below its home: XTTS-v2, HuBERT, RMVPE, voices.
 
 The published shapes on a GPU, small ones on a processor. Random weights never end a text of
-themselves: the stop id's bias is set so that takes are 6 s long in the mean.
+themselves: the last layer of XTTS' decoder has none, and its bias ends takes by chance, after 6 s
+in the mean.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import time
 from pathlib import Path
@@ -21,14 +23,15 @@ from tests.unit.worker.engine.rvc.tiny_voice import write_voice
 from tests.unit.worker.engine.xtts import tiny_checkpoint
 from worker.engine.rvc.library import RvcLibrary
 from worker.engine.rvc.shared_files import CONTENT_FILES, PITCH_FILE, VOICES
+from worker.engine.xtts.sampling import Sampling
 from worker.engine.xtts.weights import CONDITIONING
 
 from .rvc_networks import TINY_SHAPES, TRUE_SHAPES, Random, Shapes, index_of, rmvpe_of
 from .xtts_published import EMBEDDING, drawn_model, write_description
 
-#: The bias of the stop id. 3.555 gave takes of 8.5 s in the mean (8,000 on an H200), 3.68 such of
-#: 3.4 s (4,000 on an H200); this one, on the line through their logarithms, is to give about 6 s.
-STOP_BIAS: Final = 3.602
+#: How long a take is in the mean, and how long one code is. [s]
+TAKE_S: Final = 6.0
+_CODE_S: Final = 1024 / 22_050
 
 #: Names of the voices that speak, and of those that are converted into.
 SPEAKERS: Final = ("anna", "bert")
@@ -50,17 +53,35 @@ def write_xtts(home: Path, device: str) -> None:
     print(f"   XTTS written in {time.perf_counter() - begun_s:.0f} s", flush=True)
 
 
+def stop_bias(ids: int, codes: float, sampling: Sampling | None = None) -> float:
+    """Return the stop id's bias with which a take has so many codes in the mean, by chance.
+
+    All other logits are 0, as the head has no weights: they stay so when their ids are penalised,
+    all tie with the best `top_k`, and of them the first go that make up `1 - top_p`. So at every
+    step of every take the stop id has the same chance, whatever the voice, the text and the GPU.
+    """
+    sampling = sampling or Sampling()
+    others, chance = ids - 1, 1 / codes
+    # chance = x / (top_p * (others + x)), where x stands to 1 as the stop id to any other.
+    weight = chance * sampling.top_p * others / (1 - chance * sampling.top_p)
+    return sampling.temperature * math.log(weight)
+
+
 def _write_published(directory: Path, device: torch.device) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     write_description(directory)
     state = {name: tensor.cpu() for name, tensor in drawn_model(device).state_dict().items()}
-    state["gpt.mel_head.bias"][-1] = STOP_BIAS
+    head = state["gpt.mel_head.weight"], state["gpt.mel_head.bias"]
+    for tensor in head:
+        tensor.zero_()
+    head[1][-1] = stop_bias(len(head[1]), TAKE_S / _CODE_S)
     torch.save({"model": state}, directory / "model.pth")
     width = state["gpt.mel_head.weight"].shape[1]
+    draw = torch.Generator().manual_seed(1)
     voices = {
         name: {
-            "gpt_cond_latent": torch.randn(1, CONDITIONING, width),
-            "speaker_embedding": torch.randn(1, EMBEDDING, 1),
+            "gpt_cond_latent": torch.randn(1, CONDITIONING, width, generator=draw),
+            "speaker_embedding": torch.randn(1, EMBEDDING, 1, generator=draw),
         }
         for name in SPEAKERS
     }

@@ -20,7 +20,7 @@ from producer.embedded import EmbeddedBroker
 from .farm_engine import WARM_UP
 from .farm_figures import End, of_passage
 from .farm_gauge import Gauge
-from .farm_models import SPEAKERS
+from .farm_models import SPEAKERS, TAKE_S
 from .farm_passage import figures, flaws_of, removed, rows_of, settle, wait_for_all
 from .farm_texts import chapters, jobs
 from .farm_up import FarmUp, farm_environment, lines_of
@@ -28,9 +28,6 @@ from .worker_process import WorkerProcess
 
 #: Nothing that is waited for may take longer. [s]
 LIMIT_S: Final = 300.0
-
-#: How long a take is meant to be in the mean. [s]
-TAKE_S: Final = 6.0
 
 #: Lengths of what counts as one sentence. [s]
 SENTENCE_S: Final = (3.0, 9.0)

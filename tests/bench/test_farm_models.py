@@ -1,0 +1,34 @@
+"""Takes of random weights are as long as the benchmark of the farm says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from worker.engine.xtts.sampling import Sampling, SamplingRows, counter_noise, sample
+
+from .farm_models import stop_bias
+
+IDS = 1026
+ROWS = 1024
+
+
+@pytest.mark.parametrize("codes", [30.0, 129.0])
+def test_the_stop_id_is_drawn_once_in_so_many_codes_also_when_others_are_penalised(codes) -> None:
+    # given logits of a head without weights, and rows that have drawn many ids already
+    logits = torch.zeros(ROWS, IDS)
+    logits[:, -1] = stop_bias(IDS, codes)
+    seen = torch.rand(ROWS, IDS, generator=torch.Generator().manual_seed(0)) < 0.1
+    seen[:, -1] = False
+    rows = SamplingRows.of([Sampling(seed=seed) for seed in range(ROWS)], IDS)
+
+    # when a few steps of each are drawn
+    steps = 8
+    stops = sum(
+        int((sample(logits, seen, rows, torch.full((ROWS,), step), counter_noise) == IDS - 1).sum())
+        for step in range(steps)
+    )
+
+    # then the share of stops is theirs, within four deviations
+    expected = ROWS * steps / codes
+    assert abs(stops - expected) < 4 * expected**0.5
