@@ -26,8 +26,6 @@ from .errors import ClaimLost
 if TYPE_CHECKING:
     from redis import Redis
 
-    from .lease import Errand
-
 #: When Redis forgets a claim that nobody wants any more: its worker died, its job never
 #: came again. A live one that is forgotten is taken again before its file is published.
 FORGET_S: Final = 86400
@@ -94,11 +92,11 @@ class Claims:
         redis: Redis,
         sleep: Callable[[float], None] = time.sleep,
         *,
-        along: Callable[[Errand], None] | None = None,
+        send: Callable[..., None] | None = None,
     ) -> None:
-        """`along` sends commands with others, soon; without it a claim is released at once."""
+        """`send` has a command carried that nobody waits for, as a `Courier` does."""
         self._sleep = sleep
-        self._along = along
+        self._send = send
         self._take = redis.register_script(_TAKE)
         self._release = redis.register_script(_RELEASE)
 
@@ -147,9 +145,10 @@ class Claims:
         try:
             yield
         finally:
-            if mine and self._along is not None:
-                # Nobody waits for that: who wants the key looks for the file too.
-                self._along(lambda pipe: pipe.eval(_RELEASE, 1, take_claim_key(key), str(claimant)))
+            if mine and self._send is not None:
+                # Who wants the key looks for the file too. By its text: nobody would hear that
+                # Redis does not know the script.
+                self._send("EVAL", _RELEASE, 1, take_claim_key(key), str(claimant))
             elif mine:
                 self.release([key], claimant)
 

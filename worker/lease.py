@@ -17,7 +17,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import redis as redis_py
@@ -30,7 +29,8 @@ from .deliveries import Delivery, restore
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.client import Pipeline
+
+    from .courier import Courier
 
 logger = get_logger(__name__)
 
@@ -65,56 +65,36 @@ return lost
 """
 )
 
-#: Ends deliveries that are still the holder's. ARGV holder, tags...
+#: Ends a delivery that is still the holder's. ARGV holder, tag.
 _FINISH: Final = (
     ALSO_WHEN_FULL
     + """
-for i = 2, #ARGV do
-  if redis.call('HGET', KEYS[3], ARGV[i]) == ARGV[1] then
-    redis.call('ZREM', KEYS[1], ARGV[i])
-    redis.call('HDEL', KEYS[2], ARGV[i])
-    redis.call('HDEL', KEYS[3], ARGV[i])
-  end
+if redis.call('HGET', KEYS[3], ARGV[2]) == ARGV[1] then
+  redis.call('ZREM', KEYS[1], ARGV[2])
+  redis.call('HDEL', KEYS[2], ARGV[2])
+  redis.call('HDEL', KEYS[3], ARGV[2])
 end
 """
 )
-
-#: How long an acknowledgement waits for others to share its round trip with: where jobs are short
-#: hundreds come a second, and whose job has ended asks Redis nothing more.
-GATHER_S: Final = 0.01
-
-#: Deliveries that one script ends: Redis does nothing else meanwhile.
-_AT_ONCE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """How a delivery ends: acknowledged, or back to its queue."""
-
-    tag: str
-    goes_back: bool
-
-
-#: Adds commands to those of a round trip.
-Errand = Callable[["Pipeline"], None]
 
 
 class Leases:
     """What this process holds. Thread-safe.
 
-    All that is to be written is written by the thread, which tries until it succeeds: an
+    All that is to be written is tried until it succeeds, by the thread or by the courier: an
     acknowledgement survives an outage of the broker.
     """
 
-    def __init__(self, redis: Redis, lease_s: float) -> None:
+    def __init__(self, redis: Redis, lease_s: float, courier: Courier) -> None:
         self._redis = redis
+        self._courier = courier
         self._lease_s = lease_s
         self.holder = ""
         #: How many were lost while they were held.
         self.lost = 0
         self._held: dict[str, Callable[[], None] | None] = {}
-        self._ends: deque[_End] = deque()
-        self._errands: deque[Errand] = deque()
+        #: Tags of messages that go back.
+        self._returns: deque[str] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -149,39 +129,35 @@ class Leases:
             action()
 
     def finish(self, tag: str) -> None:
-        """Acknowledge."""
-        self._end(tag, goes_back=False)
+        """Acknowledge, behind all that the courier was given before."""
+        with self._changed:
+            held = self._held.pop(tag, self) is not self
+        if held:
+            # By its text: nobody would hear that Redis does not know the script.
+            self._courier.send("EVAL", _FINISH, len(_KEYS), *_KEYS, self.holder, tag)
 
     def give_back(self, tag: str) -> None:
         """Put the message back, to be delivered next."""
-        self._end(tag, goes_back=True)
-
-    def send_along(self, errand: Errand) -> None:
-        """Have commands sent with the next acknowledgements, and again until they succeed."""
         with self._changed:
-            self._errands.append(errand)
+            if self._held.pop(tag, self) is not self:
+                self._returns.append(tag)
+                self._changed.notify()
 
     def close(self, limit_s: float = CLOSE_S) -> None:
-        """Acknowledge what is to be acknowledged, give back the rest, and stop."""
+        """Give back what is held, and stop; what is acknowledged is the courier's."""
         with self._changed:
             self._closing = True
-            self._ends.extend(_End(tag, goes_back=True) for tag in self._held)
+            self._returns.extend(self._held)
             self._held.clear()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(limit_s)
 
-    def _end(self, tag: str, *, goes_back: bool) -> None:
-        with self._changed:
-            if self._held.pop(tag, self) is not self:
-                self._ends.append(_End(tag, goes_back))
-                self._changed.notify()
-
     def _run(self) -> None:
         due_s = time.monotonic()
         while self._wait(due_s):
             try:
-                self._settle()
+                self._restore()
                 if time.monotonic() >= due_s:
                     self._renew()
                     due_s = time.monotonic() + self._lease_s / RENEWALS
@@ -197,31 +173,16 @@ class Leases:
         """Wait for something to do; False once all is done for good."""
         with self._changed:
             left_s = max(0.0, due_s - time.monotonic())
-            self._changed.wait_for(lambda: self._ends or self._closing, left_s)
-            return bool(self._ends) or not self._closing
+            self._changed.wait_for(lambda: self._returns or self._closing, left_s)
+            return bool(self._returns) or not self._closing
 
-    def _settle(self) -> None:
-        """Write the ends down; those of one round trip share it."""
+    def _restore(self) -> None:
         with self._changed:
-            if self._ends:
-                self._changed.wait_for(lambda: self._closing, GATHER_S)
-            ends, errands = list(self._ends), list(self._errands)
-        finished = [end.tag for end in ends if not end.goes_back]
-        with self._redis.pipeline(transaction=False) as pipe:
-            # Errands first: whose claim is let go of has its message for so long.
-            for errand in errands:
-                errand(pipe)
-            for start in range(0, len(finished), _AT_ONCE):
-                tags = finished[start : start + _AT_ONCE]
-                # By its text: a pipeline would first ask whether Redis knows the script.
-                pipe.eval(_FINISH, len(_KEYS), *_KEYS, self.holder, *tags)
-            pipe.execute()
-        restore(self._redis, [Delivery(e.tag, self.holder) for e in ends if e.goes_back])
+            tags = list(self._returns)
+        restore(self._redis, [Delivery(tag, self.holder) for tag in tags])
         with self._changed:
-            for _ in ends:
-                self._ends.popleft()
-            for _ in errands:
-                self._errands.popleft()
+            for _ in tags:
+                self._returns.popleft()
 
     def _renew(self) -> None:
         with self._changed:

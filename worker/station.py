@@ -29,6 +29,7 @@ from .bindery import Bindery
 from .caretaker import Caretaker
 from .claims import Claims, NoClaims
 from .config import WorkerSettings
+from .courier import Courier
 from .dispatcher import Dispatcher
 from .durability import GroupCommit, sync_of
 from .engine.errors import EngineError
@@ -73,14 +74,14 @@ class Station:
         self.settings = settings
         self.node = socket.gethostname()
         self.broker = Broker(broker_url(settings), retries=REDIS_RETRIES)
-        self.ledger = Ledger(self.broker.redis, keep_s=settings.keep_days * 86400)
-        # A client that gives up early: the leases and the heartbeat try again themselves.
+        # A client that gives up early: courier, leases and heartbeat try again themselves.
         self._lease_broker = Broker(self.broker.url)
-        self.leases = Leases(self._lease_broker.redis, settings.lease_s)
-        self.reconciler = Reconciler(
-            self._lease_broker.redis, self.broker.send_again, settings.lease_s
-        )
-        self._caretaker = Caretaker.of(settings, self._lease_broker.redis)
+        redis = self._lease_broker.redis
+        self._courier = Courier(redis, REDIS_RETRIES)
+        self.ledger = Ledger(self._courier.client, keep_s=settings.keep_days * 86400)
+        self.leases = Leases(redis, settings.lease_s, self._courier)
+        self.reconciler = Reconciler(redis, self.broker.send_again, settings.lease_s)
+        self._caretaker = Caretaker.of(settings, redis)
         self.strangers = Strangers(self.broker.redis)
         self.volumes = Volumes(settings.home)
         self.durability = GroupCommit(sync_of(self.volumes.processed))
@@ -89,7 +90,7 @@ class Station:
         self.sharing = self._sharing()
         if settings.store == "volume":
             self.store = Store(self.volumes, self.durability)
-            self.claims = Claims(self.broker.redis, along=self.leases.send_along)
+            self.claims = Claims(self._courier.client, send=self._courier.send)
         self.pressroom = Pressroom(self.store, self.volumes.home, most=presses_of(settings))
         self.readiness = ReadinessBoard(time.time())
         self.engine = make_engine(settings, on_room=self._wake, on_phase=self._on_phase)
@@ -107,7 +108,7 @@ class Station:
         #: Takes that were thrown away for another one.
         self.retakes = Tally()
         self._tempo = Tempo()
-        self._heartbeat = Heartbeat(self._lease_broker.redis, self.facts, refresh=self._refresh)
+        self._heartbeat = Heartbeat(redis, self.facts, refresh=self._refresh)
         self._started, self._queues, self._stops = False, QUEUES, 0
 
     @cached_property
@@ -206,6 +207,7 @@ class Station:
             self._archive.close()
         self._abandon()
         self.leases.close()
+        self._courier.close()
         self._heartbeat.close()
         self.announcer.close()
         self.engine.close()
@@ -219,7 +221,7 @@ class Station:
         if self.settings.store != "volume" or not self.settings.takes_budget_bytes:
             return None
         shelf = TakeShelf(self.volumes, self.settings.takes_budget_bytes)
-        return Sharing(shelf, Claims(self.broker.redis))
+        return Sharing(shelf, Claims(self._courier.client))
 
     def _abandon(self) -> None:
         """Hand back the jobs whose tasks have not ended: they were not lost, and are no poison."""

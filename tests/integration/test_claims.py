@@ -9,6 +9,7 @@ import pytest
 from producer.queues import DELIVERIES_KEY, LEASES_KEY, take_claim_key
 from tests.integration.messages import take
 from worker.claims import Claimant, Claims
+from worker.courier import Courier
 from worker.errors import ClaimLost
 from worker.lease import Leases, release
 
@@ -28,7 +29,7 @@ def worker(client):
     started: list[Leases] = []
 
     def start(node: str = "w"):
-        leases = Leases(client, 90)
+        leases = Leases(client, 90, Courier(client))
         leases.start(node)
         started.append(leases)
 
@@ -85,13 +86,11 @@ def test_a_claim_is_released_behind_its_block_also_after_an_error(claims, worker
 
 def test_a_claim_may_be_released_with_the_acknowledgement_of_its_message(client, worker):
     sent = []
-    claims = Claims(client, along=sent.append)
+    claims = Claims(client, send=lambda *command: sent.append(command))
     with claims.held(KEY, worker()("a"), on_wait=nothing, until=never):
         assert not sent
     held = client.exists(take_claim_key(KEY))
-    with client.pipeline() as pipe:
-        sent[0](pipe)
-        pipe.execute()
+    client.execute_command(*sent[0])
 
     assert held == 1
     assert client.exists(take_claim_key(KEY)) == 0

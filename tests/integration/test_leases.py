@@ -13,6 +13,7 @@ from producer import JobState
 from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
 from tests.conftest import eventually
 from tests.integration.messages import QUEUE, take
+from worker.courier import Courier
 from worker.deliveries import restore_overdue
 from worker.lease import Leases, release
 
@@ -21,10 +22,12 @@ pytestmark = pytest.mark.service
 
 @pytest.fixture
 def leases(client) -> Leases:
-    leases = Leases(client, 3)
+    courier = Courier(client)
+    leases = Leases(client, 3, courier)
     leases.start("w@test")
     yield leases
     leases.close()
+    courier.close()
 
 
 def test_what_is_held_is_renewed_and_what_is_acknowledged_is_gone(leases, client):

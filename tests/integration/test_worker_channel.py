@@ -12,6 +12,7 @@ from producer.queues import DELIVERIES_KEY, LEASES_KEY, STRANGERS_KEY
 from tests.conftest import eventually
 from tests.integration.messages import QUEUE, message
 from worker.admission import Admission
+from worker.courier import Courier
 from worker.lease import Leases
 from worker.strangers import Strangers
 from worker.transport import Connection
@@ -24,10 +25,12 @@ MANY = 64
 
 @pytest.fixture
 def leases(client):
-    leases = Leases(client, 90)
+    courier = Courier(client)
+    leases = Leases(client, 90, courier)
     leases.start("w@test")
     yield leases
     leases.close()
+    courier.close()
 
 
 @pytest.fixture
