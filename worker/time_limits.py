@@ -22,7 +22,7 @@ class TimeLimits:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._numbers = count()
-        #: When each is due, first things first; those that are not among the actions are over.
+        #: When each is due, the first in front; some that are not among the actions any more.
         self._due: list[tuple[float, int]] = []
         self._actions: dict[int, Action] = {}
         self._thread: threading.Thread | None = None
@@ -43,27 +43,34 @@ class TimeLimits:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="time-limits", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if self._due[0][1] == number:
+                # The thread sleeps until another one is due, which is later.
+                self._changed.notify()
         try:
             yield
         finally:
             with self._changed:
                 self._actions.pop(number, None)
+                self._forget()
 
     def _run(self) -> None:
         with self._changed:
             while True:
+                self._forget()
                 left_s = self._due[0][0] - time.monotonic() if self._due else None
                 if left_s is None or left_s > 0:
                     self._changed.wait(left_s)
                 else:
                     self._end(heapq.heappop(self._due)[1])
 
+    def _forget(self) -> None:
+        """Have in front what still runs: the thread wakes up for nothing else."""
+        while self._due and self._due[0][1] not in self._actions:
+            heapq.heappop(self._due)
+
     def _end(self, number: int) -> None:
-        if (action := self._actions.pop(number, None)) is None:
-            return
         try:
-            action()
+            self._actions.pop(number)()
         except Exception:
             # Every other limit depends on this thread.
             logger.exception("a task could not be ended")

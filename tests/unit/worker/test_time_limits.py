@@ -63,3 +63,13 @@ def test_an_action_that_fails_does_not_end_the_watch(limits):
     ended = threading.Event()
     with limits.within(0.01, fail), limits.within(0.05, ended.set):
         assert ended.wait(PATIENCE_S)
+
+
+def test_what_has_ended_is_not_waited_for(limits):
+    with limits.within(3600, lambda: None):
+        with limits.within(7200, lambda: None):
+            pass
+        # Behind one that runs it may stay until that has ended.
+        assert len(limits._due) == 2
+
+    assert not limits._due
