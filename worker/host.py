@@ -62,9 +62,9 @@ class Host:
         self._channel = Channel(ours)
         self._channel.send({"start": spec.encode()})
 
-    def send(self, message: Message) -> None:
-        """Send a message, without waiting."""
-        self._channel.send(message)
+    def send(self, *messages: Message) -> None:
+        """Send messages, together, without waiting."""
+        self._channel.send(*messages)
 
     def wait(self, timeout_s: float, wake_fd: int) -> list[Message]:
         """Wait until the process says something, dies, or `wake_fd` can be read, and read that.

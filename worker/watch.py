@@ -154,8 +154,7 @@ class Watch:
         if self._lifecycle.phase is Phase.READY:
             if not self.roster.is_inside:
                 self._advanced_s = time.monotonic()
-            for request in self.roster.due():
-                host.send({"submit": request.encode()})
+            host.send(*({"submit": request.encode()} for request in self.roster.due()))
 
     def _heed(self, host: Host, message: Message) -> None:
         match message:

@@ -32,10 +32,11 @@ class Channel:
         """True if a non-blocking socket was full; call `flush` when it can be written to."""
         return bool(self._outgoing)
 
-    def send(self, message: Message) -> None:
-        """Send one message. What is sent to an end that is gone is lost: `receive` will tell."""
-        encoded = json.dumps(message, separators=(",", ":")).encode()
-        self._outgoing += _LENGTH.pack(len(encoded)) + encoded
+    def send(self, *messages: Message) -> None:
+        """Send messages, together. They are lost if the other end is gone: `receive` will tell."""
+        for message in messages:
+            encoded = json.dumps(message, separators=(",", ":")).encode()
+            self._outgoing += _LENGTH.pack(len(encoded)) + encoded
         self.flush()
 
     def flush(self) -> None:

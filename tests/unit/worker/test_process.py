@@ -71,8 +71,8 @@ class Puppet:
         count = len(target)
         target[:], self._audio = self._audio[:count], self._audio[count:]
 
-    def send(self, message: dict[str, Any]) -> None:
-        self.heard.append(message)
+    def send(self, *messages: dict[str, Any]) -> None:
+        self.heard += messages
 
     def wait(self, timeout_s: float, wake_fd: int) -> list[dict[str, Any]]:
         ready, _, _ = select.select([wake_fd, self._news_fd], [], [], timeout_s)
