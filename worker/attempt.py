@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
@@ -45,7 +45,8 @@ class Attempt:
         self._station = station
         self.job_id = job_id
         self._tag = tag
-        self._token = uuid.uuid4().hex[:12]
+        # No secret, so it is drawn without a call of the system, which would cost the interpreter.
+        self._token = f"{random.getrandbits(48):012x}"
         #: Names this attempt in the engine, of all attempts of the farm.
         self.id = f"{job_id}.{self._token}"
         #: Names it in claims.
