@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -33,23 +32,22 @@ NIGHTS = 3
 PATIENCE_S = 180.0
 
 
-@dataclass
-class Clock:
-    """A clock of ours, in epoch seconds."""
-
-    now_s: float
-
-
 class Office:
     """The dispatcher of the farm, which lives by our clock; no worker's own comes into office."""
 
-    def __init__(self, farm: VoiceFarm, clock: Clock) -> None:
+    def __init__(self, farm: VoiceFarm, now_s: float) -> None:
         self.dispatcher = Dispatcher(farm.broker.redis, farm.broker.send_encoded, keep_s=86_400)
         self.dispatcher.elect("the test", "office@test")
-        self._clock = clock
+        self._now_s = now_s
+        self._round = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def set_clock(self, at: datetime) -> None:
+        """Have it be that time, in whatever is done from now on."""
+        with self._round:
+            self._now_s = at.timestamp()
 
     def close(self) -> None:
         self._closing.set()
@@ -58,7 +56,8 @@ class Office:
     def _run(self) -> None:
         while not self._closing.wait(0.1):
             try:
-                self.dispatcher.round(self._clock.now_s)
+                with self._round:
+                    self.dispatcher.round(self._now_s)
             except (redis.RedisError, BrokerUnavailable):
                 time.sleep(0.1)  # the broker restarts
 
@@ -129,23 +128,21 @@ def test_three_nights_with_deaths_and_a_restart_leave_every_item_answered_once(
     server, night_farm, hire
 ):
     # given: a batch that may run at night only, in the afternoon
-    # (one that is over: what is not yet complete an hour after it was written is given up)
-    now = datetime.now(UTC)
-    today = now.replace(hour=15, minute=0, second=0, microsecond=0)
-    today -= timedelta(days=today > now)
-    clock = Clock(today.timestamp())
-    office = Office(night_farm, clock)
+    # (one that is over: what is not yet complete an hour after it was written is given up; and the
+    # true hour is by day, for should a worker's own dispatcher ever come into office)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    dusk, dawn = hour + timedelta(hours=6), hour + timedelta(hours=15)
+    office = Office(night_farm, (hour - timedelta(hours=1)).timestamp())
     eventually(lambda: night_farm.broker.redis.exists("voicefarm:dispatcher"))
     workers = [hire("one"), hire("two")]
-    window = Schedule(Window.parse("22:00-07:00", UTC))
+    window = Schedule(Window.parse(f"{dusk:%H:%M}-{dawn:%H:%M}", UTC))
     batch = night_farm.batch((f"Item {n} of a night." for n in range(ITEMS)), schedule=window)
     nights: list[tuple[float, float]] = []
 
     # when: three nights pass, and in each a worker dies
     for night in range(NIGHTS):
         assert in_hand(batch) == 0
-        evening = today + timedelta(days=night)
-        clock.now_s = evening.replace(hour=22).timestamp()
+        office.set_clock(dusk + timedelta(days=night))
         begun_s, before = time.time(), ended(batch)
         goal = ITEMS if night == NIGHTS - 1 else (night + 1) * ITEMS // NIGHTS
         eventually(lambda before=before: ended(batch) > before + 50, PATIENCE_S)
@@ -156,7 +153,7 @@ def test_three_nights_with_deaths_and_a_restart_leave_every_item_answered_once(
             server.start()
             eventually(lambda: answers(server))
         eventually(lambda goal=goal: ended(batch) >= goal, PATIENCE_S)
-        clock.now_s = (evening + timedelta(days=1)).replace(hour=7).timestamp()
+        office.set_clock(dawn + timedelta(days=night))
         eventually(lambda: in_hand(batch) == 0, PATIENCE_S)
         nights.append((begun_s, time.time()))
         # ... and the day is quiet

@@ -54,6 +54,8 @@ class Customer:
         ours.settimeout(PATIENCE_S)
         self._end, self._channel = ours, Channel(ours)
         self._ring = Ring.create(1 << 22)
+        # Its disk may order too, in the press' thread, before the first order is quite sent.
+        self._ordering = threading.Lock()
         child = PressChild(Channel(theirs), self._ring, lambda _: self.disk)
         self._thread = threading.Thread(target=child.serve, daemon=True)
         self._thread.start()
@@ -64,9 +66,10 @@ class Customer:
         self, number: int, key: str, samples: Samples | None = None, output: OutputSpec = WAV
     ) -> None:
         data = memoryview((tone() if samples is None else samples).tobytes())
-        self._ring.write(data)
         order = Order(key, output, RATE_HZ, FACTS).encode()
-        self._channel.send({"order": order, "number": number, "bytes": len(data)})
+        with self._ordering:
+            self._ring.write(data)
+            self._channel.send({"order": order, "number": number, "bytes": len(data)})
 
     def told(self, count: int = 1) -> list[dict[str, Any]]:
         """Wait for so many answers."""

@@ -258,7 +258,7 @@ def test_the_manifest_is_read_by_its_own_reader(assemble, shelf):
 
 def test_an_attempt_is_told_how_many_parts_of_how_many_were_heard(assemble):
     ledger = SimpleNamespace(told=[])
-    ledger.progress = lambda job_id, *told: ledger.told.append(told)
+    ledger.progress = lambda job_id, *told, **_: ledger.told.append(told)
     station = SimpleNamespace(ledger=ledger, leases=SimpleNamespace(holder="w@test"))
 
     assemble(progress=Attempt(station, "0" * 32, "tag").progress)
