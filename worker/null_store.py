@@ -21,6 +21,9 @@ class NullStore:
     def prepare(self) -> None:
         """Nothing has to be there."""
 
+    def prove(self) -> None:
+        """Nothing is written."""
+
     def find(self, key: str, format: EntryFormat) -> Entry | None:
         """Nothing was kept."""
 

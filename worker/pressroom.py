@@ -65,7 +65,9 @@ class Pressroom:
 
     @contextmanager
     def stage(self, key: str, output: OutputSpec, native_rate_hz: int) -> Iterator[Draft]:
-        """See `Store.stage`; a volume that fails may be met as late as at the commit."""
+        """See `Store.stage`; a volume that fails later may be met as late as at the commit."""
+        # Before the engine has computed what could not be kept.
+        self._store.prove()
         with ExitStack() as files:
 
             def begin() -> Staged | NullStaged:

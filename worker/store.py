@@ -113,6 +113,16 @@ class Store:
             except FileNotFoundError:
                 return False
 
+    def prove(self) -> None:
+        """Raise `StoreFailed` if nothing can be written; one call of the system if all is well."""
+        if os.access(self._volumes.processed, os.W_OK):
+            return
+        probe = self._fresh()
+        # What is wrong is best told by what would fail.
+        with storing(self._volumes.processed):
+            _make_below(probe, self._staging)
+            probe.rmdir()
+
     @contextmanager
     def stage(self, key: str, output: OutputSpec, native_rate_hz: int) -> Iterator[Staged]:
         """Give a place to write the audio of `key`; what was not committed goes at the end.

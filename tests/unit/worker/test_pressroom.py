@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from producer.content_key import content_key
 from worker import pressroom
 from worker.config import WorkerSettings
 from worker.engine.request import Samples
-from worker.errors import BadAudio
+from worker.errors import BadAudio, StoreFailed
 from worker.null_store import NullStore
 from worker.press_order import Order
 from worker.pressroom import Pressroom, presses_of
@@ -168,6 +169,17 @@ def test_what_is_no_audio_is_refused(
 
     assert shelf.staged == []
     assert shelf.entries == []
+
+
+def test_a_volume_that_is_not_there_is_told_before_anything_is_computed(
+    shelf: Shelf, room: Pressroom
+) -> None:
+    shutil.rmtree(shelf.volumes.processed)
+
+    with pytest.raises(StoreFailed, match="processed"), room.stage(KEY, WAV, RATE_HZ):
+        pytest.fail("the engine would have been asked")
+
+    assert not shelf.volumes.processed.exists()
 
 
 def test_leaving_without_a_commit_leaves_nothing(
