@@ -210,6 +210,7 @@ def assert_settled_farm(farm: GpuFarm) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--described", action="store_true", help="two GPUs that are not there")
+    parser.add_argument("--only", choices=("fixed", "elastic"), help="one of the two farms alone")
     parser.add_argument("--limit", type=float, default=200.0, help="seconds to begin sections in")
     options = parser.parse_args()
     sections = Sections(options.limit)
@@ -219,8 +220,10 @@ def main() -> int:
         proofs = Proofs(farm)
         sizes = None if options.described else FEW_LAYERS
         sections.run("a checkpoint", lambda: write_models(farm.home, sizes))
-        sections.run("a fixed farm", lambda: proofs.fixed(sections))
-        sections.run("an elastic farm", lambda: proofs.elastic(sections))
+        if options.only != "elastic":
+            sections.run("a fixed farm", lambda: proofs.fixed(sections))
+        if options.only != "fixed":
+            sections.run("an elastic farm", lambda: proofs.elastic(sections))
     print(*(f"| {what} | {figure} |" for what, figure in proofs.rows), sep="\n")
     sections.show()
     return bool(sections.failed)

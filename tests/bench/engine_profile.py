@@ -1,0 +1,128 @@
+"""Where the time of an engine in this process goes: on the host by function, on the GPU by stage.
+
+The host's side is looked at from outside, without slowing it; the GPU's side is what the driver
+tells of its kernels, each of which belongs to the stage that launched it.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+from .stack_sampler import StackSampler
+
+#: Kernels that are shown.
+_SHOWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """One call of a stage. [ns since the epoch]"""
+
+    start_ns: int
+    end_ns: int
+    name: str
+
+
+class EngineProfile:
+    """Watches an engine of this process from its construction on."""
+
+    def __init__(self, stages: Mapping[type, Sequence[str]], places: Sequence[str]) -> None:
+        """`stages` are methods whose time is told apart, `places` where else a thread may be."""
+        self._spans: list[_Span] = []
+        self._phases = frozenset(places).union(*stages.values())
+        for owner, names in stages.items():
+            for name in names:
+                self._watch(owner, name)
+
+    def watch(self, seconds: float) -> None:
+        """Watch for so long twice, first the host, then the GPU, and print what was seen."""
+        with StackSampler(self._phases) as looks:
+            time.sleep(seconds)
+        print(f"   == host, {seconds:.0f} s")
+        looks.tell()
+        if torch.cuda.is_available():
+            print(f"   == GPU, {seconds:.0f} s")
+            self._watch_gpu(seconds)
+
+    def _watch(self, owner: Any, name: str) -> None:
+        plain = getattr(owner, name)
+
+        def watched(*given: Any, **named: Any) -> Any:
+            start_ns = time.time_ns()
+            try:
+                return plain(*given, **named)
+            finally:
+                self._spans.append(_Span(start_ns, time.time_ns(), name))
+
+        watched.__name__ = name
+        setattr(owner, name, watched)
+
+    def _watch_gpu(self, seconds: float) -> None:
+        first = len(self._spans)
+        with profile(activities=[ProfilerActivity.CUDA]) as found:
+            start_ns = time.time_ns()
+            time.sleep(seconds)
+            end_ns = time.time_ns()
+        spans = sorted(self._spans[first:], key=lambda one: one.start_ns)
+        kernels, launches = [], {}
+        for event in found.profiler.kineto_results.events():
+            if event.device_type() == DeviceType.CUDA:
+                if event.start_ns() < end_ns and event.duration_ns():
+                    kernels.append(event)
+            else:
+                launches[event.correlation_id()] = event.start_ns()
+        _tell_busy(kernels, start_ns, end_ns)
+        _tell_stages(kernels, launches, spans, (end_ns - start_ns) / 1e9)
+
+
+def _tell_busy(kernels: Sequence[Any], start_ns: int, end_ns: int) -> None:
+    busy_ns, reached_ns = 0, start_ns
+    for event in sorted(kernels, key=lambda one: one.start_ns()):
+        stop_ns = min(end_ns, event.start_ns() + event.duration_ns())
+        busy_ns += max(0, stop_ns - max(reached_ns, event.start_ns()))
+        reached_ns = max(reached_ns, stop_ns)
+    print(f"   busy {busy_ns / (end_ns - start_ns):.1%} of the time, {len(kernels)} kernels")
+
+
+def _tell_stages(
+    kernels: Sequence[Any], launches: dict[int, int], spans: Sequence[_Span], watched_s: float
+) -> None:
+    starts = [one.start_ns for one in spans]
+    times_ns: Counter[str] = Counter()
+    by_kernel: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for event in kernels:
+        launched_ns = launches.get(event.correlation_id())
+        stage = "unknown" if launched_ns is None else _innermost(spans, starts, launched_ns)
+        times_ns[stage] += event.duration_ns()
+        counts[stage] += 1
+        by_kernel[event.name()] += event.duration_ns()
+        counts[event.name()] += 1
+    for times in (times_ns, by_kernel):
+        for name, time_ns in times.most_common(_SHOWN):
+            share = time_ns / 1e9 / watched_s
+            print(f"      {share:6.1%} {counts[name]:7} x {name[:100]}", flush=True)
+    host_ns: Counter[str] = Counter()
+    for span in spans:
+        host_ns[span.name] += span.end_ns - span.start_ns
+    shares = ", ".join(f"{n} {t / 1e9 / watched_s:.1%}" for n, t in host_ns.most_common())
+    print(f"   host in each, with all within it: {shares}")
+
+
+def _innermost(spans: Sequence[_Span], starts: Sequence[int], at_ns: int) -> str:
+    """Return the stage that was entered last of those that were being run."""
+    for place in range(bisect_right(starts, at_ns) - 1, -1, -1):
+        if spans[place].end_ns >= at_ns:
+            return spans[place].name
+        if spans[place].name == "turn":
+            break
+    return "between"
