@@ -40,7 +40,9 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, consumer: Any) -> None:
         """Open this connection's channel; load the engine if this is the first one."""
         station = Station.current()
-        consumer.task_consumer.channel.open(station.admission, station.strangers, station.leases)
+        consumer.task_consumer.channel.open(
+            station.admission, station.strangers, station.leases, consumer.tell_cancelled
+        )
         # A thread of the engine calls this; kombu's hub wakes up for it.
         station.on_room = consumer.wake
         station.on_broken = _stop_worker

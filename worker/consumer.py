@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
+from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from .station import Station
+
+logger = get_logger(__name__)
 
 #: How long an event waits for others to share a message with. Celery sends at each turn of
 #: its loop what it has: a sixth of the interpreter's time where jobs are short (measured).
@@ -76,6 +80,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Send what events there are, then stop."""
         self._flush_events()
         super().stop()
+
+    def tell_cancelled(self, job_ids: Sequence[str]) -> None:
+        """Tell Flower of jobs whose messages were dropped, as Celery tells of revoked ones."""
+        logger.info("%d messages of cancelled jobs were dropped", len(job_ids))
+        if self.event_dispatcher:
+            for job_id in job_ids:
+                self.event_dispatcher.send(
+                    "task-revoked", uuid=job_id, terminated=False, signum=None, expired=False
+                )
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Keep a message that is no Celery task."""

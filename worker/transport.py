@@ -80,9 +80,19 @@ class Channel(transport.Channel):
     _brpop_sent_at: Any
     _is_open = False
 
-    def open(self, admission: Admission, strangers: Strangers, leases: Leases) -> None:
-        """Take messages from now on; what cannot be read is for the strangers."""
+    def open(
+        self,
+        admission: Admission,
+        strangers: Strangers,
+        leases: Leases,
+        on_cancelled: Callable[[Sequence[str]], None],
+    ) -> None:
+        """Take messages from now on; what cannot be read is for the strangers.
+
+        `on_cancelled` is called with cancelled jobs whose messages were dropped.
+        """
         admission.gate(self)
+        self._on_cancelled = on_cancelled
         self._strangers, self._leases, self._intake = strangers, leases, Intake()
         self._is_open = True
         #: Whether the command on its way is ours, and no BRPOP.
@@ -112,9 +122,11 @@ class Channel(transport.Channel):
         if not self._is_open:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         taken = self._answer()
+        self._deliver(taken)
+        if cancelled := self._intake.cancelled():
+            self._on_cancelled(cancelled)
         if not taken:
             raise Empty
-        self._deliver(taken)
         return True
 
     def _answer(self) -> list[Taken]:

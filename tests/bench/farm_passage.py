@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from producer import Job, JobState, VoiceFarm
 from producer.job_row import JobRow
-from producer.queues import QUEUE_OF
 
 from .farm_figures import End, of_passage
 
@@ -46,9 +45,6 @@ def settle(farm: VoiceFarm) -> None:
         for row in farm.ledger.recent(waiting, 10**6):
             farm.ledger.cancel(row.id, time.time())
         wait_for_all(farm, _SETTLE_S)
-        # A worker drops the messages of what was cancelled one by one: thousands of them would
-        # keep whatever comes next waiting for half a minute.
-        farm.broker.redis.delete(*QUEUE_OF.values())
 
 
 def rows_of(farm: VoiceFarm, ids: Sequence[str]) -> list[JobRow]:

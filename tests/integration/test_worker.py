@@ -13,6 +13,7 @@ import soundfile
 
 from producer import JobFailed, JobState
 from producer.languages import chunk_limit_chars
+from producer.queues import DELIVERED_KEY, DELIVERIES_KEY, LEASES_KEY
 from producer.text import split
 from tests.conftest import CHECKOUT, eventually, facts_of
 
@@ -95,6 +96,23 @@ def test_a_share_of_the_slots_is_kept_for_who_waits_now(start_worker, farm):
 
     assert quick.wait(30) is JobState.DONE
     assert sum(job.status is JobState.DONE for job in batch) == 0
+
+
+def test_thousands_of_cancelled_jobs_hold_up_nothing(start_worker, farm, client):
+    for job in farm.submit_many(f"a line that is not wanted, number {n}" for n in range(2000)):
+        farm.ledger.cancel(job.id, time.time())
+    [right] = farm.submit_many(["the line that is wanted"])
+    assert client.llen("speech.batch") == 2001
+
+    start_worker(slots=1)
+
+    assert right.wait(60) is JobState.DONE
+    assert client.llen("speech.batch") == 0
+    # Nothing else was ever given to a thread.
+    stats = farm.broker.celery.control.inspect(timeout=10, destination=["w@test"]).stats()
+    assert stats["w@test"]["total"] == {"speech.synthesize": 1}
+    assert farm.counts()[JobState.CANCELLED] == 2000
+    eventually(lambda: not client.exists(DELIVERIES_KEY, DELIVERED_KEY, LEASES_KEY))
 
 
 def test_a_running_job_is_cancelled_and_its_row_leaves_the_engine(start_worker, farm):

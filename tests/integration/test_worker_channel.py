@@ -8,7 +8,7 @@ from queue import Empty
 
 import pytest
 
-from producer.queues import DELIVERIES_KEY, LEASES_KEY, STRANGERS_KEY
+from producer.queues import DELIVERIES_KEY, LEASES_KEY, STRANGERS_KEY, job_key
 from tests.conftest import eventually
 from tests.integration.messages import QUEUE, message
 from worker.admission import Admission
@@ -39,7 +39,12 @@ def delivered() -> list[str]:
 
 
 @pytest.fixture
-def channel(redis_url, client, leases, delivered):
+def cancelled() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def channel(redis_url, client, leases, delivered, cancelled):
     """Takes messages, notes their tags as `delivered`, and fails over one that is called `bad`."""
 
     def deliver(found) -> None:
@@ -51,7 +56,7 @@ def channel(redis_url, client, leases, delivered):
         redis_url, transport_options={"queue_order_strategy": "worker.admission:ClassCycle"}
     )
     channel = connection.channel()
-    channel.open(Admission(lambda interactive: 8), Strangers(client), leases)
+    channel.open(Admission(lambda interactive: 8), Strangers(client), leases, cancelled.extend)
     channel.basic_consume(QUEUE, no_ack=False, callback=deliver, consumer_tag="c")
     yield channel
     connection.close()
@@ -109,6 +114,31 @@ def test_many_are_delivered_at_once_in_their_order_and_held(channel, queue, deli
     assert len(delivered) > 1
     assert delivered == numbers[: len(delivered)]
     assert leases.held == len(delivered)
+
+
+def test_cancelled_jobs_are_told_and_not_delivered(channel, client, queue, delivered, cancelled):
+    queue("a", "b", "c")
+    for job_id in ("a", "b"):
+        client.hset(job_key(job_id), "state", "cancelled")
+
+    turn(channel)
+
+    assert (delivered, cancelled) == (["c"], ["a", "b"])
+
+
+def test_a_turn_that_only_drops_is_followed_by_others_that_tell_no_more(
+    channel, client, queue, delivered, cancelled
+):
+    queue("a")
+    client.hset(job_key("a"), "state", "cancelled")
+    turn(channel)
+    ask(channel)
+    queue("b")
+
+    turn(channel)
+    turn(channel)
+
+    assert (delivered, cancelled) == (["b"], ["a"])
 
 
 def test_what_is_behind_a_delivery_that_failed_goes_back_with_it(channel, client, queue, delivered):

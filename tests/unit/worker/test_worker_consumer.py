@@ -57,6 +57,16 @@ def consumer(loop, clock) -> Consumer:
     return consumer
 
 
+class Events:
+    """Stands in for Celery's event dispatcher: keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+
+    def send(self, kind: str, *, uuid: str, **_: object) -> None:
+        self.sent.append((kind, uuid))
+
+
 def test_many_calls_before_the_loop_has_woken_up_are_one(consumer, loop):
     for _ in range(5):
         consumer.wake()
@@ -94,3 +104,17 @@ def test_a_call_that_was_lost_on_the_way_makes_nobody_deaf(consumer, loop, clock
     consumer.wake()
 
     assert loop.turn() == 1
+
+
+def test_cancelled_jobs_whose_messages_were_dropped_are_told_as_revoked(consumer):
+    consumer.event_dispatcher = events = Events()
+
+    consumer.tell_cancelled(["a", "b"])
+
+    assert events.sent == [("task-revoked", "a"), ("task-revoked", "b")]
+
+
+def test_without_a_dispatcher_nothing_is_told(consumer):
+    consumer.event_dispatcher = None
+
+    consumer.tell_cancelled(["a"])
