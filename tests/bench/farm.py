@@ -43,10 +43,11 @@ SECTIONS: Final = (
     *("rvc-engine", "rival"),
 )
 
-#: How long a section may take on a GPU, so that one that hangs loses only itself. [s]
+#: How long a section may take on a GPU, so that one that hangs loses only itself, beside what its
+#: options ask for. [s]
 _PATIENCE_S: Final = {
-    **{"engine": 80, "two": 45, "kill": 75, "farm": 55, "interactive": 60, "book": 50},
-    **{"converted": 50, "rvc-engine": 80, "scale": 90, "rival": 120},
+    **{"engine": 80, "two": 45, "kill": 75, "farm": 55, "interactive": 45, "book": 50},
+    **{"converted": 50, "rvc-engine": 80, "scale": 90, "rival": 80, "steady": 60},
 }
 
 _COLUMNS: Final = (
@@ -205,8 +206,7 @@ class _Run:
                 settle(up.farm)
 
     def _section(self, name: str, work: Callable[[], Any]) -> None:
-        patience_s = _PATIENCE_S.get(name, 60 + self._scene.options.steady_s)
-        with _within(patience_s * self._scene.options.patience):
+        with _within(_patience_s(name, self._scene.options) * self._scene.options.patience):
             self.sections.run(name, work)
         self._write()
 
@@ -225,6 +225,15 @@ class _Run:
             "rows": self._scene.rows,
         }
         file.write_text(json.dumps(known) + "\n")
+
+
+def _patience_s(name: str, options: argparse.Namespace) -> float:
+    asked_s = {
+        "interactive": options.interactive / options.interactive_rate,
+        "rival": options.rival_s,
+        "steady": options.steady_s,
+    }
+    return _PATIENCE_S[name] + asked_s.get(name, 0.0)
 
 
 @contextmanager

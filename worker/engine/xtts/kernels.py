@@ -58,6 +58,11 @@ def _attend(
     position = tl.load(positions_ptr + row).to(tl.int32)
     dims = tl.arange(0, HEAD_DIM)
     width = HEADS * HEAD_DIM
+    out = out_ptr + row * width + head * HEAD_DIM + dims
+    if position == 0:
+        # An idle row, as every prompt is longer: most of a batch may be that.
+        tl.store(out, tl.zeros([HEAD_DIM], out_ptr.dtype.element_ty))
+        return
     token = qkv_ptr + row * 3 * width + head * HEAD_DIM + dims
     query = tl.load(token).to(tl.float32) * scale
     new_key = tl.load(token + width)
@@ -91,7 +96,6 @@ def _attend(
     new_weight = tl.exp(new_score - top)
     divisor = tl.sum(total * lane_weights, axis=0) + new_weight
     summed = tl.sum(mixed * lane_weights[:, None], axis=0) + new_weight * new_value.to(tl.float32)
-    out = out_ptr + row * width + head * HEAD_DIM + dims
     tl.store(out, (summed / divisor).to(out_ptr.dtype.element_ty))
 
 

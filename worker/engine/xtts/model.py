@@ -33,7 +33,7 @@ from .prompt import Prompt
 from .sampling import Sampling
 from .tokens import Tokenizer
 from .turns import BURST_STEPS, steps_of
-from .vocoder import FITTING_WIDTHS, ROWS, Utterance, Vocoder
+from .vocoder import FITTING_WIDTHS, ROWS, URGENT_ROWS, Utterance, Vocoder
 from .voices import Cast
 from .weights import CONDITIONING
 
@@ -230,6 +230,7 @@ class XttsModel:
                 dtype=place.vocoder_dtype,
                 rows=None if place.is_cuda else 1,
                 widths=tuple(ROWS) if place.is_cuda else FITTING_WIDTHS,
+                urgent_rows=URGENT_ROWS if place.is_cuda else None,
                 fit=not place.is_cuda,
                 graphs=place.is_cuda,
                 triton=has_triton(place.device),

@@ -42,6 +42,15 @@ def plan(frames: int, widths: Sequence[int]) -> list[Window]:
     return _in_a_row(frames, (*(fitting[:1] * count), *_covering(rest, fitting)))
 
 
+def alike(frames: int, widths: Sequence[int]) -> list[Window]:
+    """Return windows of one width alone, the widest that fits, so that they share one batch.
+
+    An utterance shorter than all of them is one window of its own width.
+    """
+    fitting = [width for width in widths if width <= frames]
+    return plan(frames, [max(fitting)] if fitting else ())
+
+
 def fitted(frames: int, widths: Sequence[int]) -> list[Window]:
     """Return the windows of an utterance where one may reach beyond its end.
 

@@ -29,7 +29,7 @@ from worker.engine.xtts.vocoder import (
     stretched,
 )
 from worker.engine.xtts.window_batch import WindowBatch
-from worker.engine.xtts.windows import HALO_FRAMES, plan
+from worker.engine.xtts.windows import HALO_FRAMES
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
 
@@ -120,7 +120,7 @@ def test_without_memory_for_one_more_the_others_are_made_first(checkpoint, speak
     wanted = Vocoder(checkpoint.vocoder).vocode(utterances)
 
     def stretch_of_three(utterance: Utterance) -> Tensor:
-        if sum(len(queue.pieces) for queue in vocoder._queues.values()) >= room:
+        if vocoder._lane.waiting >= room:
             raise torch.OutOfMemoryError("no room")
         return stretch(utterance)
 
@@ -141,7 +141,7 @@ def test_without_memory_for_one_more_the_others_are_made_first(checkpoint, speak
 
 def windows_of(vocoder: Vocoder, utterance: Utterance) -> int:
     """How many windows an utterance is cut into."""
-    return len(plan(len(vocoder._stretch(utterance)), tuple(vocoder._queues)))
+    return len(vocoder._lane.windows(len(vocoder._stretch(utterance))))
 
 
 def test_voices_sound_different(vocoder, checkpoint):
@@ -304,6 +304,34 @@ def test_an_urgent_utterance_does_not_wait(checkpoint, speaker):
     vocoder.advance()
 
     assert [name for name, _ in vocoder.finished()] == ["now"]
+
+
+@pytest.mark.parametrize("codes", LENGTHS)
+def test_an_urgent_utterance_has_smaller_batches_of_its_own_and_the_same_sound(
+    checkpoint, vocoder, speaker, monkeypatch, codes
+):
+    # Given a vocoder with batches of two kinds, and others that wait for theirs to fill
+    both = Vocoder(checkpoint.vocoder, rows=8, widths=[34, 64], urgent_rows={34: 1, 64: 2})
+    sizes = []
+    compute = WindowBatch.compute
+    monkeypatch.setattr(
+        WindowBatch, "compute", lambda *asked: sizes.append(asked[0].room) or compute(*asked)
+    )
+    latents = latents_of(codes, codes)
+    (wanted,) = vocoder.vocode([Utterance(latents, speaker)])
+    sizes.clear()
+    both.begin("book", Utterance(latents_of(0, 8), speaker))
+
+    # When one comes that somebody waits for
+    both.begin("now", Utterance(latents, speaker), urgent=True)
+    both.advance()
+
+    # Then it is made at once, and the book waits on
+    ((name, samples),) = both.finished()
+    assert name == "now"
+    assert off_by(torch.from_numpy(samples), wanted) < 1e-6
+    assert set(sizes) <= {1, 2}
+    assert both._lane.waiting
 
 
 class Later:

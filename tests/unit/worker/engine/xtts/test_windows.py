@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engine.xtts.vocoder import FITTING_WIDTHS
-from worker.engine.xtts.windows import HALO_FRAMES, fitted, plan
+from worker.engine.xtts.windows import HALO_FRAMES, alike, fitted, plan
 
 utterances = st.integers(0, 4000)
 
@@ -58,6 +58,16 @@ def test_the_end_of_an_utterance_has_windows_that_fit_it():
     assert widths == [256, 256, 256, 256, 128]
 
 
+@given(frames=utterances, widths=width_sets)
+def test_windows_that_are_alike_keep_every_frame_once_in_the_widest_that_fits(frames, widths):
+    windows = alike(frames, widths)
+
+    kept = [frame for window in windows for frame in range(window.keep_from, window.keep_to)]
+    assert kept == list(range(frames))
+    fitting = [width for width in widths if width <= frames]
+    assert {window.width for window in windows} <= {max(fitting, default=frames)}
+
+
 @given(frames=st.integers(256, 4000))
 def test_there_are_no_more_windows_than_needed(frames):
     fresh = 256 - 2 * HALO_FRAMES
@@ -70,6 +80,7 @@ def test_there_are_no_more_windows_than_needed(frames):
 def test_an_empty_utterance_has_no_windows():
     assert plan(0, [64]) == []
     assert fitted(0, [64]) == []
+    assert alike(0, [64]) == []
 
 
 @given(frames=utterances, widths=width_sets)
