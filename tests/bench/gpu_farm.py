@@ -38,6 +38,10 @@ from worker.nvml import nvml_source
 SLOTS: Final = 16
 FEW_SLOTS: Final = 4
 
+#: Jobs that wait while the farm is to grow: a GPU does some hundred a second.
+GROWING: Final = 4000
+FEW_GROWING: Final = 12
+
 #: What an engine takes of its card at least: its weights and its rows. [bytes]
 LEAST_BYTES: Final = 500 << 20
 
@@ -47,8 +51,9 @@ class Proofs:
 
     def __init__(self, farm: GpuFarm) -> None:
         self._farm = farm
-        #: Jobs that wait while a worker is killed, or the farm is to grow.
+        #: Jobs that wait while a worker is killed, and while the farm is to grow.
         self._waiting = 3 * farm.slots
+        self._growing = FEW_GROWING if farm.described else GROWING
         self.rows: list[tuple[str, str]] = []
         self._source = nvml_source()
         self._idle_bytes = self._used()
@@ -66,8 +71,9 @@ class Proofs:
 
     def elastic(self, sections: Sections) -> None:
         """As many workers as the backlog needs."""
-        ages = {"VOICEFARM_SCALE_AGE_S": "2", "VOICEFARM_SCALE_IDLE_S": "4"}
-        with self._farm.up("--gpus=all", "--min=0", **ages):
+        # Few layers are fast: a worker does in some seconds all that waits here.
+        policy = {"VOICEFARM_SCALE_HORIZON_S": "0.2", "VOICEFARM_SCALE_IDLE_S": "4"}
+        with self._farm.up("--gpus=all", "--min=0", **policy):
             sections.run("0 -> 2 -> 0 by backlog", self._grown)
         assert_settled_farm(self._farm)
 
@@ -133,17 +139,18 @@ class Proofs:
         farm = self._farm
         assert farm.workers() == {}
         began_s = time.monotonic()
-        farm.submit(self._waiting)
         first = len(farm.jobs)
+        farm.submit(self._growing)
         for count in (1, 2):
             until(self._fed(lambda count=count: len(farm.ready()) >= count), LOAD_LIMIT_S, "grown")
             self._row(f"from the first job to {count} ready after", began_s)
-        jobs = farm.submit(2 * self._waiting)
+        jobs = farm.submit(self._growing)
         farm.finish()
-        idle_s = time.monotonic()
         doers = farm.doers(jobs)
         until(lambda: not farm.workers(), LIMIT_S, "no workers")
-        self._row("from the last job to no worker (idle for 4) after", idle_s)
+        # Waiting for each of thousands of jobs has taken a while itself.
+        idle_s = time.time() - max(job.row().times[JobState.DONE] for job in jobs)
+        self._row("from the last job to no worker after", time.monotonic() - idle_s)
         print(f"   {len(farm.jobs) - first} jobs, the last {len(jobs)} by {doers}")
         for decision in reversed(farm.client.decisions()):
             print(f"   {decision.action:8} {decision.node.partition('@')[0]:5} {decision.reason}")
@@ -160,7 +167,7 @@ class Proofs:
         """Ask `condition`, and let the work not end meanwhile."""
 
         def asked() -> bool:
-            self._farm.top_up(self._waiting)
+            self._farm.top_up(self._growing)
             return condition()
 
         return asked
