@@ -32,6 +32,10 @@ class Lane:
         self._cut = cut
         self._patience = patience
 
+    def impatient(self) -> Lane:
+        """Return a lane of the same batches in which nothing waits."""
+        return Lane({width: queue.batch for width, queue in self._queues.items()}, self._cut, 0)
+
     @property
     def waiting(self) -> int:
         """How many windows wait."""

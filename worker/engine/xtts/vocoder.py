@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -92,7 +93,6 @@ class Vocoder:
 
         What is urgent shares no batch with what is not. With `urgent_rows`, windows by width, it
         has smaller batches, and windows of one width: the widest that fits.
-
         With `fit`, which `triton` cannot have, windows may reach beyond the end of an utterance:
         with many `widths` next to nothing is computed twice.
 
@@ -104,31 +104,30 @@ class Vocoder:
         if min(widths) <= 2 * HALO_FRAMES:
             raise ValueError(f"a window of {min(widths)} frames would be all halo")
         self._weights = weights
-        self._fit = fit
         self._generator = generator_for(weights, dtype, layout, triton=triton)
-        recorder = Graphs(weights.last.device, enabled=graphs)
-
-        def batches(shapes: Mapping[int, int]) -> dict[int, WindowBatch]:
-            # The widest first: the others fit into the memory that it takes.
-            return {
-                width: WindowBatch(self._generator, shapes[width], width, recorder, invariant)
-                for width in sorted(shapes, reverse=True)
-            }
-
-        cut = fitted if fit else plan
-        plain = batches({width: rows or ROWS[width] for width in widths})
-        small = batches(urgent_rows) if urgent_rows else plain
-        self._batches = (*plain.values(), *(small.values() if urgent_rows else ()))
-        self._lane = Lane(plain, cut, PATIENCE)
-        self._urgent_lane = Lane(small, alike if urgent_rows else cut, 0)
+        made = partial(self._made, Graphs(weights.last.device, enabled=graphs), invariant)
+        batches = made({width: rows or ROWS[width] for width in widths})
+        small = made(urgent_rows or {})
+        self._warm = (*batches.values(), *small.values())[-1 if fit else 0 :]
+        self._lane = Lane(batches, fitted if fit else plan, PATIENCE)
+        self._urgent_lane = Lane(small, alike, 0) if small else self._lane.impatient()
         self._computed: deque[Computed] = deque()
         self._finished: list[tuple[str, Samples]] = []
         # A few kilobytes each: every voice that is ever used may stay.
         self._conditions: dict[str, Tensor] = {}
 
+    def _made(
+        self, recorder: Graphs, invariant: bool, shapes: Mapping[int, int]
+    ) -> dict[int, WindowBatch]:
+        """Return batches by width. The widest first: the others fit into the memory it takes."""
+        return {
+            width: WindowBatch(self._generator, shapes[width], width, recorder, invariant)
+            for width in sorted(shapes, reverse=True)
+        }
+
     def warm_up(self) -> None:
         """Run every fixed shape once; where they are to `fit`, which are many, the narrowest."""
-        for batch in self._batches[-1 if self._fit else 0 :]:
+        for batch in self._warm:
             batch.compute(())
 
     @torch.inference_mode()
