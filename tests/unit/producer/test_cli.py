@@ -145,6 +145,19 @@ def test_doctor_tells_what_of_the_broker_could_cost_jobs(stage):
     assert check["detail"].endswith("; appendonly is off")
 
 
+@pytest.mark.parametrize(
+    ("version", "is_told"), [("3.11.7", False), ("3.12.3", True), ("3.12.7", False)]
+)
+def test_doctor_tells_of_a_python_in_which_workers_grow(stage, monkeypatch, version, is_told):
+    monkeypatch.setattr("producer.cli.doctor.sys.version", f"{version} (main)")
+
+    stage.run("doctor", "--json")
+
+    [python] = [row for row in map(json.loads, stage.out.splitlines()) if row["name"] == "python"]
+    assert python["ok"]
+    assert ("never forgets the name of a file" in python["detail"]) is is_told
+
+
 def test_doctor_wants_the_versions_that_the_package_asks_for():
     setup = configparser.ConfigParser()
     setup.read(CHECKOUT / "setup.cfg")
