@@ -20,6 +20,9 @@ pytestmark = [pytest.mark.service, pytest.mark.slow]
 KILLS = 40
 JOBS_A_KILL = 50
 
+#: Where every second job is cancelled.
+CANCELLING_KILLS = 8
+
 #: For all that came last to be done, with a lease that runs out.
 REST_S = 300.0
 
@@ -78,3 +81,37 @@ def test_forty_kills_at_random_while_two_thousand_jobs_flow(worker, farm, client
     rerun = sum(n > 1 for n in journal.begun().values())
     name = f"kill -9 at random, {KILLS} times ({deaths} deaths)"
     report(name, tried=2000, lost=0, twice=0, rerun=rerun, seconds=took_s)
+
+
+def test_of_jobs_that_are_cancelled_among_kills_each_ends_once_and_the_others_are_done(
+    worker, farm, client, journal, report
+):
+    chance = random.Random(12)
+    answers = Answers(client)
+    kept, unwanted = [], []
+
+    def start(name: str):
+        return worker(name, ready=False, fake_speed=4)
+
+    began_s = time.monotonic()
+    with Crew(start, ["one", "two"]) as crew:
+        for wave in range(CANCELLING_KILLS):
+            jobs = farm.submit_many(f"wave {wave}, line {n:02}" for n in range(JOBS_A_KILL))
+            kept += jobs[::2]
+            time.sleep(chance.uniform(0.1, 0.5))
+            # By now some of them run, some wait, and some have ended.
+            for job in jobs[1::2]:
+                job.cancel()
+            unwanted += jobs[1::2]
+            holding = eventually(lambda: client.hvals(LEASES_KEY))
+            crew.kill(chance.choice(sorted(holding)).partition("@")[0])
+        ended = dict(farm.follow([job.id for job in kept + unwanted], REST_S))
+        took_s = time.monotonic() - began_s
+        assert_settled(farm, kept, unwanted)
+    answers.close()
+
+    count = len(kept) + len(unwanted)
+    assert (len(ended), len(answers.told), set(answers.told.values())) == (count, count, {1})
+    rerun = sum(n > 1 for n in journal.begun().values())
+    name = f"every second job cancelled, kill -9 at random, {CANCELLING_KILLS} times"
+    report(name, tried=count, lost=0, twice=0, rerun=rerun, seconds=took_s)
