@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor
 
+from tests.conftest import needed
 from worker.engine.errors import CheckpointError
 from worker.engine.rvc.content import Content, frames_of
 from worker.engine.rvc.content_file import read_content
@@ -146,10 +147,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_features_are_those_of_fairseq(hubert, tmp_path):
-    """With the extra `compat`: its build takes minutes, so that not even CI must have it."""
-    hubert_module = pytest.importorskip("fairseq.models.hubert.hubert")
-    pretraining = pytest.importorskip("fairseq.tasks.hubert_pretraining")
-    dictionary = pytest.importorskip("fairseq.data.dictionary").Dictionary()
+    hubert_module = needed("fairseq.models.hubert.hubert")
+    pretraining = needed("fairseq.tasks.hubert_pretraining")
+    dictionary = needed("fairseq.data.dictionary").Dictionary()
     convolutions = "[(32,10,5)] + [(32,3,2)] * 4 + [(32,2,2)] * 2"
     model = hubert_module.HubertModel(
         hubert_module.HubertConfig(
