@@ -101,7 +101,7 @@ def _version(name: str) -> Check:
         return Check(name, False, f"{found}, but the farm needs {wanted}")
     keeps = name == "python" and KEEPING[0] <= numbers < KEEPING[1]
     hint = "; it never forgets the name of a file, so workers grow: 3.12.7 or later does, as 3.11"
-    return Check(name, True, found + hint * keeps)
+    return Check(name, True, f"{found}{hint if keeps else ''}")
 
 
 def _volume(directory: Path) -> Check:

@@ -25,26 +25,22 @@ from producer.job import speech_job
 from producer.queues import Priority
 from worker.config import WorkerSettings
 from worker.engine.engine import Engine
-from worker.engine.registry import build
 from worker.engine.request import ChunkRequest, Take
 from worker.engine.xtts.decoder import Decoder
 from worker.engine.xtts.model import XttsModel
 from worker.engine.xtts.vocoder import Vocoder
-from worker.engine_choice import engine_spec
 from worker.speech import plan_speech
 
 from .engine_profile import EngineProfile
+from .farm_engine import engine_of
 from .farm_figures import End, percentiles
 from .farm_models import write_xtts
-from .farm_texts import jobs
-
-#: Lengths of what counts as one sentence. [s]
-SENTENCE_S: Final = (3.0, 9.0)
+from .farm_texts import SENTENCE_S, jobs
 
 #: The book is in the engine for so long before the first sentence. [s]
 LEAD_S: Final = 2.0
 
-#: What is told apart by `--profile`.
+#: What is told apart by `--profile-s`.
 _STAGES: Final[dict[type, tuple[str, ...]]] = {
     XttsModel: ("prefill",),
     Decoder: ("burst", "poll"),
@@ -70,7 +66,7 @@ class MixedLoad:
         book = threading.Thread(target=self._read_book, daemon=True)
         book.start()
         time.sleep(LEAD_S)
-        begun_s, turns = time.monotonic(), int(str(self._engine.snapshot()["steps"]))
+        begun_s, turns = time.monotonic(), self._turns
         draw, due_s, futures = random.Random(self._seed), begun_s, []
         for chunk in self._chunks(10_000 * self._seed, Priority.INTERACTIVE, count):
             due_s += draw.expovariate(rate_per_s)
@@ -79,7 +75,7 @@ class MixedLoad:
         for future in futures:
             future.result()
         ended_s = time.monotonic()
-        turns = int(str(self._engine.snapshot()["steps"])) - turns
+        turns = self._turns - turns
         self._is_over.set()
         book.join()
         took_s = ended_s - begun_s
@@ -93,6 +89,10 @@ class MixedLoad:
             "turn_ms": round(1000 * took_s / turns, 2),
             "latency_s": {n: round(v, 3) for n, v in percentiles(fitting).items()},
         }
+
+    @property
+    def _turns(self) -> int:
+        return int(self._engine.snapshot()["steps"] or 0)
 
     def _send(self, chunk: ChunkRequest) -> Future[Take]:
         sent_s = time.monotonic()
@@ -138,13 +138,7 @@ def main(arguments: Sequence[str]) -> None:
             home=home, engine="xtts", device=options.device, guard=False, rvc=False,
             slots=options.slots, awaited_share=share,
         )  # fmt: skip
-        spec = engine_spec(settings)
-        engine = Engine(
-            build(spec.name, spec.options),
-            slots=spec.slots,
-            interactive_share=spec.interactive_share,
-            awaited_share=spec.awaited_share,
-        )
+        engine = engine_of(settings)
         engine.start()
         print(f"{engine.ready.result().device}, {options.slots} slots, share {share}", flush=True)
         MixedLoad(engine, seed=2).run(options.sentences // 4, options.rate)
@@ -164,6 +158,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     is_gpu = torch.cuda.is_available()
+    usual = WorkerSettings.model_fields["awaited_share"].default
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.awaited", description=(__doc__ or "").partition("\n")[0]
     )
@@ -171,7 +166,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--device", choices=("cpu", "cuda"), default="cuda" if is_gpu else "cpu")
     add("--home", type=Path, help="where the models lie (a fresh directory)")
     add("--slots", type=int, default=384 if is_gpu else 8)
-    add("--share", type=float, nargs="*", default=[0.125], help="of the slots left to the book")
+    add("--share", type=float, nargs="*", default=[usual], help="of the slots left to the book")
     add("--sentences", type=int, default=900 if is_gpu else 40)
     add("--rate", type=float, default=60.0 if is_gpu else 4.0, help="sentences a second")
     add("--profile-s", type=float, default=0.0, help="watch host and GPU for so long each")

@@ -34,18 +34,23 @@ _AHEAD: Final = 2
 WARM_UP: Final = 1.0
 
 
+def engine_of(settings: WorkerSettings) -> Engine:
+    """Return the engine of a worker, in this process and not started yet."""
+    spec = engine_spec(settings)
+    return Engine(
+        build(spec.name, spec.options),
+        build_converter(spec.converter, spec.converter_options),
+        slots=spec.slots,
+        interactive_share=spec.interactive_share,
+        awaited_share=spec.awaited_share,
+    )
+
+
 class LoneEngine:
     """An engine that is ready, in this process."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        spec = engine_spec(settings)
-        self._engine = Engine(
-            build(spec.name, spec.options),
-            build_converter(spec.converter, spec.converter_options),
-            slots=spec.slots,
-            interactive_share=spec.interactive_share,
-            awaited_share=spec.awaited_share,
-        )
+        self._engine = engine_of(settings)
         self._engine.start()
         self.offer = self._engine.ready.result()
         self._ends: dict[str, End] = {}

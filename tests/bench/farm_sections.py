@@ -22,15 +22,12 @@ from .farm_figures import End, of_passage
 from .farm_gauge import Gauge
 from .farm_models import SPEAKERS, TAKE_S
 from .farm_passage import figures, flaws_of, removed, rows_of, settle, wait_for_all
-from .farm_texts import chapters, jobs
+from .farm_texts import SENTENCE_S, chapters, jobs
 from .farm_up import FarmUp, farm_environment, lines_of
 from .worker_process import WorkerProcess
 
 #: Nothing that is waited for may take longer. [s]
 LIMIT_S: Final = 300.0
-
-#: Lengths of what counts as one sentence. [s]
-SENTENCE_S: Final = (3.0, 9.0)
 
 #: Of the audiobook.
 CHAPTERS: Final = 17

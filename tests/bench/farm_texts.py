@@ -12,6 +12,9 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 #: this many ids are what about 6 s of speech have in the published one.
 SENTENCE_CHARS: Final = 36
 
+#: How long it may take to say what counts as one sentence. [s]
+SENTENCE_S: Final = (3.0, 9.0)
+
 #: Of one in a chapter: more than half of what a chunk may have, so that each is a chunk.
 CHUNK_CHARS: Final = 131
 

@@ -108,9 +108,15 @@ def test_of_jobs_that_are_cancelled_among_kills_each_ends_once_and_the_others_ar
         ended = dict(farm.follow([job.id for job in kept + unwanted], REST_S))
         took_s = time.monotonic() - began_s
         assert_settled(farm, kept, unwanted)
+        deaths = crew.deaths
     answers.close()
 
     count = len(kept) + len(unwanted)
+    assert deaths >= CANCELLING_KILLS / 2
+    cancelled = {job.id for job in unwanted if ended[job.id] is JobState.CANCELLED}
+    # Some of them ran, others waited.
+    assert cancelled & journal.begun().keys()
+    assert cancelled - journal.begun().keys()
     assert (len(ended), len(answers.told), set(answers.told.values())) == (count, count, {1})
     rerun = sum(n > 1 for n in journal.begun().values())
     name = f"every second job cancelled, kill -9 at random, {CANCELLING_KILLS} times"

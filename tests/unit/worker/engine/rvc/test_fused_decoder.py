@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("torch")
 
-from tests.conftest import needed
+from tests.unit.worker.engine.interpreted import run_interpreted
 
-CHECKOUT = Path(__file__).parents[5]
-
-#: Run by a fresh interpreter: Triton decides at its import whether it interprets.
 SCRIPT = """
 import sys
 import torch
@@ -47,18 +39,4 @@ assert apart < 1e-5, apart
     [("v2", 40000, True, 2), ("v1", 32000, True, 1), ("v2", 48000, False, 3)],
 )
 def test_the_fused_decoder_is_the_plain_one(version, rate, f0, rows):
-    needed("triton")
-    arguments = [sys.executable, "-c", SCRIPT, version, str(rate), str(f0), str(rows)]
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-
-    done = subprocess.run(
-        arguments,
-        check=False,
-        cwd=CHECKOUT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(SCRIPT, version, str(rate), str(f0), str(rows))

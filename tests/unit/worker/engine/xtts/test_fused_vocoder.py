@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("torch")
 
-from tests.conftest import needed
+from tests.unit.worker.engine.interpreted import run_interpreted
 
-CHECKOUT = Path(__file__).parents[5]
-
-#: Run by a fresh interpreter: Triton decides at its import whether it interprets.
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -38,12 +30,4 @@ assert apart < 1e-5, apart
 
 
 def test_the_fused_vocoder_is_the_plain_one(written_checkpoint):
-    needed("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(written_checkpoint)],
-        check=False, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(SCRIPT, str(written_checkpoint))

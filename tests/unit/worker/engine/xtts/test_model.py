@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,42 +13,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.unit.worker.engine.xtts.spoken_texts import RATE_HZ, SLOTS, TEXTS, chunk  # noqa: E402
 from worker.engine.engine import Engine  # noqa: E402
 from worker.engine.errors import (  # noqa: E402
     ChunkFailed,
     ChunkTooLong,
-    EngineError,
-    EngineOutOfMemory,
     TakeCancelled,
     UnknownVoice,
     UnsupportedLanguage,
 )
-from worker.engine.registry import build, needs_process  # noqa: E402
+from worker.engine.registry import build  # noqa: E402
 from worker.engine.request import ChunkRequest, Samples  # noqa: E402
-from worker.engine.xtts.turns import AWAITED_BURST_STEPS, BURST_STEPS  # noqa: E402
 
 #: Only a broken engine takes so long.
 PATIENCE_S = 60.0
 
-#: Fewer than there are requests, so that rows join and leave.
-SLOTS = 3
-
-RATE_HZ = 24000
-
-TEXTS = {
-    "en": "Hello from the farm.",
-    "pt": "Bom dia a todos, amigos. São 3 horas.",
-    "de": "Guten Tag, wie geht es?",
-}
-
 #: Draws nothing by chance: only the likeliest id stays.
 GREEDY = {"top_k": 1}
-
-
-def chunk(
-    name: object, text: str, language: str = "en", voice: str = "alice", **parameters: Any
-) -> ChunkRequest:
-    return ChunkRequest(str(name), text, language, voice, 7, parameters)
 
 
 @pytest.fixture(scope="module")
@@ -76,27 +56,8 @@ def engine(engines) -> Engine:
     return engines()
 
 
-@pytest.fixture
-def model(written_checkpoint) -> Iterator[Any]:
-    """The model alone, to be stepped by hand."""
-    made = build("xtts", {"directory": str(written_checkpoint), "device": "cpu", "slots": SLOTS})
-    made.load()
-    yield made
-    made.close()
-
-
 def samples_of(engine: Engine, request: ChunkRequest) -> Samples:
     return engine.submit(request).result(PATIENCE_S).samples
-
-
-def spoken(model: Any, slots: set[int]) -> dict[int, Any]:
-    """Decode until these slots have ended, and return what became of them."""
-    ids = {slot: request.id for slot, request in model._rows.items() if slot in slots}
-    outcomes: dict[str, Any] = {}
-    while ids.values() - outcomes.keys():
-        ended = model.decode()
-        outcomes |= model.vocode(ended, wait=not model._rows.keys() - set(ended))
-    return {slot: outcomes[request_id] for slot, request_id in ids.items()}
 
 
 def test_texts_become_the_samples_of_coqui_tts(engine, coqui, checkpoint):
@@ -264,27 +225,6 @@ def test_a_row_that_leaves_in_the_middle_changes_nothing_for_the_others(engine):
     assert isinstance(gone.exception(PATIENCE_S), TakeCancelled | None)
 
 
-def test_a_released_slot_is_free_for_another(model):
-    request = chunk("a", TEXTS["en"])
-    model.prefill([(0, request)])
-    expected = spoken(model, {0})[0]
-
-    model.prefill([(0, chunk("b", TEXTS["pt"], "pt", "bob"))])
-    model.decode()
-    model.release([0])
-    model.prefill([(0, request)])
-
-    assert np.array_equal(spoken(model, {0})[0].samples, expected.samples)
-
-
-def test_without_rows_there_is_nothing_to_do(model):
-    model.warm_up()
-
-    assert list(model.decode()) == []
-    assert not model.vocode([], wait=True)
-    model.release([0, 1])
-
-
 def test_an_end_that_was_cut_off_is_faded_and_told_and_no_other(engines, engine, checkpoint):
     texts = [f"{text} {number}" for text in TEXTS.values() for number in ("one", "two", "three")]
     requests = [chunk(text, text) for text in texts]
@@ -302,107 +242,3 @@ def test_an_end_that_was_cut_off_is_faded_and_told_and_no_other(engines, engine,
         assert np.array_equal(before[:-120], after[:-120])
         assert np.array_equal(before[-120:], after[-120:]) is not is_cut
         assert not is_cut or after[-1] == 0
-
-
-def test_a_tail_that_runs_on_is_cut_and_told(model, monkeypatch):
-    speech = np.concatenate([np.ones(RATE_HZ), np.zeros(RATE_HZ)]).astype(np.float32)
-    finished = model._parts.vocoder.finished
-    monkeypatch.setattr(
-        model._parts.vocoder,
-        "finished",
-        lambda wait: [(name, speech) for name, _ in finished(wait=wait)],
-    )
-    model.prefill([(0, chunk("a", TEXTS["en"]))])
-
-    sound = spoken(model, {0})[0]
-    assert len(sound.samples) == round(1.18 * RATE_HZ)
-    assert sound.trimmed_s == pytest.approx(0.82)
-
-
-def test_while_somebody_waits_for_a_row_turns_are_short(model, monkeypatch):
-    steps: list[int] = []
-    burst = model._parts.decoder.burst
-    monkeypatch.setattr(model._parts.decoder, "burst", lambda n: (steps.append(n), burst(n)))
-    model.prefill([(0, chunk(0, TEXTS["en"]))])
-    model.decode()
-    model.prefill([(1, replace(chunk(1, TEXTS["en"]), interactive=True))])
-    model.decode()
-    model.release([1])
-    model.decode()
-
-    assert steps == [BURST_STEPS, AWAITED_BURST_STEPS, BURST_STEPS]
-    model.release([0])
-
-
-def test_a_take_that_does_not_fit_into_memory_fails_alone(model, monkeypatch):
-    begin = model._parts.vocoder.begin
-
-    def narrow(name: Any, utterance: Any, *, urgent: bool) -> None:
-        if utterance.speed == 2:
-            raise torch.OutOfMemoryError("no room")
-        begin(name, utterance, urgent=urgent)
-
-    requests = [chunk(slot, TEXTS["en"], speed=slot + 1) for slot in range(SLOTS)]
-    monkeypatch.setattr(model, "_burst_steps", 100)
-    model.prefill(list(enumerate(requests)))
-    monkeypatch.setattr(model._parts.vocoder, "begin", narrow)
-
-    takes = spoken(model, set(range(SLOTS)))
-
-    assert isinstance(takes[1], EngineOutOfMemory)
-    assert takes[0].samples.size
-    assert takes[2].samples.size
-
-
-def test_prompts_that_do_not_fit_are_the_engines_to_halve(model, monkeypatch):
-    def full(prompts: Any) -> None:
-        raise torch.OutOfMemoryError("no room")
-
-    monkeypatch.setattr(model._parts.decoder, "prefill", full)
-
-    with pytest.raises(EngineOutOfMemory, match="no room"):
-        model.prefill([(0, chunk("a", TEXTS["en"]))])
-
-
-def test_the_ids_of_a_checked_text_are_not_made_again(model, monkeypatch):
-    request = chunk("a", "A text that nobody else has.")
-    model.check(request)
-
-    monkeypatch.setattr(model._parts.tokenizer._reader, "encode", None)
-    model.prefill([(0, request)])
-
-    assert spoken(model, {0})[0].samples.size
-
-
-def test_what_is_closed_lets_go_of_its_memory(model):
-    decoder = weakref.ref(model._parts.decoder)
-
-    model.close()
-
-    assert decoder() is None
-
-
-def test_a_directory_without_a_checkpoint_is_told_by_its_file(tmp_path):
-    model = build("xtts", {"directory": str(tmp_path), "device": "cpu"})
-
-    with pytest.raises(EngineError, match=r"config\.json"):
-        model.load()
-
-
-def test_what_is_closed_or_not_loaded_says_so(written_checkpoint):
-    model = build("xtts", {"directory": str(written_checkpoint), "device": "cpu"})
-    model.close()
-
-    with pytest.raises(EngineError, match="not loaded"):
-        model.offer()
-
-
-def test_what_is_not_installed_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "worker.engine.xtts.model", None)
-
-    with pytest.raises(EngineError, match="needs what is not installed"):
-        build("xtts", {"directory": "anywhere"})
-
-
-def test_it_needs_a_process_of_its_own():
-    assert needs_process("xtts")
