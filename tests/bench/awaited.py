@@ -26,6 +26,7 @@ from producer.queues import Priority
 from worker.config import WorkerSettings
 from worker.engine.engine import Engine
 from worker.engine.request import ChunkRequest, Take
+from worker.engine.service import SpeechEngine
 from worker.engine.xtts.decoder import Decoder
 from worker.engine.xtts.model import XttsModel
 from worker.engine.xtts.vocoder import Vocoder
@@ -52,7 +53,7 @@ _STAGES: Final[dict[type, tuple[str, ...]]] = {
 class MixedLoad:
     """A book that fills the engine, and sentences that come one by one."""
 
-    def __init__(self, engine: Engine, seed: int) -> None:
+    def __init__(self, engine: SpeechEngine, seed: int) -> None:
         self._engine = engine
         self._seed = seed
         self._offer = engine.offer()

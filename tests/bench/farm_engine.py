@@ -18,10 +18,9 @@ from typing import Any, Final
 from producer.job import speech_job
 from producer.queues import Priority
 from worker.config import WorkerSettings
-from worker.engine.engine import Engine
-from worker.engine.registry import build, build_converter
 from worker.engine.request import ChunkRequest, Take
-from worker.engine_choice import engine_spec
+from worker.engine.service import SpeechEngine
+from worker.engine_choice import make_engine
 from worker.speech import plan_speech
 
 from .farm_figures import End, of_passage
@@ -34,16 +33,10 @@ _AHEAD: Final = 2
 WARM_UP: Final = 1.0
 
 
-def engine_of(settings: WorkerSettings) -> Engine:
+def engine_of(settings: WorkerSettings) -> SpeechEngine:
     """Return the engine of a worker, in this process and not started yet."""
-    spec = engine_spec(settings)
-    return Engine(
-        build(spec.name, spec.options),
-        build_converter(spec.converter, spec.converter_options),
-        slots=spec.slots,
-        interactive_share=spec.interactive_share,
-        awaited_share=spec.awaited_share,
-    )
+    inline = settings.model_copy(update={"engine_process": "inline"})
+    return make_engine(inline, on_room=lambda: None, on_phase=lambda phase, detail: None)
 
 
 class LoneEngine:

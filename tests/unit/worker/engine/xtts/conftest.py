@@ -20,6 +20,8 @@ if os.environ.get("CI") and importlib.util.find_spec("torch") is None:
 
 if TYPE_CHECKING:
     from worker.engine.xtts.checkpoint import XttsCheckpoint
+    from worker.engine.xtts.speakers import Speaker
+    from worker.engine.xtts.vocoder import Vocoder
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,20 @@ def checkpoint(written_checkpoint: Path) -> XttsCheckpoint:
     from worker.engine.xtts.checkpoint import load
 
     return load(written_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def vocoder(checkpoint: XttsCheckpoint) -> Vocoder:
+    """A vocoder as a processor uses it."""
+    from worker.engine.xtts.vocoder import FITTING_WIDTHS, Vocoder
+
+    return Vocoder(checkpoint.vocoder, widths=FITTING_WIDTHS, fit=True)
+
+
+@pytest.fixture(scope="session")
+def speaker(checkpoint: XttsCheckpoint) -> Speaker:
+    """One of the voices."""
+    return checkpoint.speakers["Alice"]
 
 
 @pytest.fixture

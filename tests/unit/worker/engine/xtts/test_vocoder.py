@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from tests.unit.worker.engine.xtts.utterances import latents_of, off_by
-from worker.engine.xtts.checkpoint import XttsCheckpoint
+from tests.unit.worker.engine.xtts.utterances import LENGTHS, latents_of, off_by
 from worker.engine.xtts.hifigan import Generator, Layout
 from worker.engine.xtts.speakers import Speaker
 from worker.engine.xtts.vocoder import (
@@ -30,21 +29,6 @@ from worker.engine.xtts.vocoder import (
 from worker.engine.xtts.windows import HALO_FRAMES
 
 LAYOUTS: tuple[Layout, ...] = ("time", "channels_last")
-
-#: Codes of utterances that fit no window, one window, a few windows, and many.
-LENGTHS = (1, 2, 5, 8, 29, 60, 61, 230)
-
-
-@pytest.fixture(scope="module")
-def vocoder(checkpoint: XttsCheckpoint) -> Vocoder:
-    """A vocoder as a processor uses it."""
-    return Vocoder(checkpoint.vocoder, widths=FITTING_WIDTHS, fit=True)
-
-
-@pytest.fixture(scope="module")
-def speaker(checkpoint: XttsCheckpoint) -> Speaker:
-    """One of the voices."""
-    return checkpoint.speakers["Alice"]
 
 
 def coqui_samples(coqui: Any, latents: Tensor, speaker: Speaker, speed: float = 1.0) -> Tensor:

@@ -11,31 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-from tests.unit.worker.engine.xtts.utterances import latents_of, off_by
-from worker.engine.xtts.checkpoint import XttsCheckpoint
-from worker.engine.xtts.speakers import Speaker
+from tests.unit.worker.engine.xtts.utterances import LENGTHS, latents_of, off_by
 from worker.engine.xtts.vocoder import (
-    FITTING_WIDTHS,
     PATIENCE,
     Utterance,
     Vocoder,
 )
 from worker.engine.xtts.window_batch import WindowBatch
-
-#: Codes of utterances that fit no window, one window, a few windows, and many.
-LENGTHS = (1, 2, 5, 8, 29, 60, 61, 230)
-
-
-@pytest.fixture(scope="module")
-def vocoder(checkpoint: XttsCheckpoint) -> Vocoder:
-    """A vocoder as a processor uses it."""
-    return Vocoder(checkpoint.vocoder, widths=FITTING_WIDTHS, fit=True)
-
-
-@pytest.fixture(scope="module")
-def speaker(checkpoint: XttsCheckpoint) -> Speaker:
-    """One of the voices."""
-    return checkpoint.speakers["Alice"]
 
 
 def test_windows_wait_for_others_but_not_for_ever(checkpoint, speaker):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+#: Codes of utterances that fit no window, one window, a few windows, and many.
+LENGTHS = (1, 2, 5, 8, 29, 60, 61, 230)
+
 
 def latents_of(number: int, codes: int, width: int = 64) -> Tensor:
     """Endlessly many different latents, [codes, width]."""
