@@ -120,7 +120,9 @@ def test_jobs_run_once_while_every_connection_is_cut_again_and_again(start_worke
 def test_a_worker_that_was_frozen_neither_publishes_nor_changes_what_others_have_done(
     start_worker, farm, home
 ):
-    frozen = start_worker("frozen", slots=1, interactive_share=0, fake_speed=0.05, lease_s=3)
+    # Slower than another worker starts on a busy machine: once its take is there, it would meet the
+    # lost claim before the lost lease.
+    frozen = start_worker("frozen", slots=1, interactive_share=0, fake_speed=0.03, lease_s=3)
     job = farm.submit_many(["a line of text"])[0]
     eventually(lambda: job.status is JobState.RUNNING)
     os.killpg(frozen.process.pid, signal.SIGSTOP)
