@@ -20,7 +20,9 @@ from producer.queues import ASSEMBLE, SYNTHESIZE
 from producer.state import JobState
 
 from .broker_check import check_broker
+from .engine.affinity import pin
 from .engine.allocator import give_back_freed
+from .engine_choice import computes_here
 from .pulse import BEAT_S
 from .remote_control import restrict
 from .station import Station
@@ -74,6 +76,7 @@ def install(app: Celery) -> None:
     signals.celeryd_after_setup.connect(give_back_freed, weak=False)
     signals.celeryd_after_setup.connect(check_broker, weak=False)
     signals.celeryd_after_setup.connect(restrict, weak=False)
+    signals.celeryd_after_setup.connect(_pin, weak=False)
     signals.worker_shutting_down.connect(_drain, weak=False)
     signals.task_revoked.connect(_file_as_cancelled, weak=False)
 
@@ -82,6 +85,15 @@ def _tell_ends_alone(loglevel: int, **_: Any) -> None:
     """Leave out Celery's line about each message that came: one at each job's end is enough."""
     if loglevel >= logging.INFO:
         logging.getLogger(strategy.__name__).setLevel(logging.WARNING)
+
+
+def _pin(sender: str, **_: Any) -> None:
+    """Keep the threads of jobs to one processor, unless networks compute among them."""
+    settings = Station.current().settings
+    if settings.pinned and not computes_here(settings):
+        processor = pin(sender)
+        if processor is not None:
+            logger.info("the Celery process keeps to processor %d", processor)
 
 
 def _stop_worker(detail: str) -> None:

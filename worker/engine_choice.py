@@ -83,13 +83,18 @@ def _converter(settings: WorkerSettings, engine: str, directory: Path) -> tuple[
     return ("fake", {}) if engine == "fake" else ("", {})
 
 
+def computes_here(settings: WorkerSettings) -> bool:
+    """Tell whether networks compute in the Celery process itself, which they do only if told to."""
+    spec = engine_spec(settings)
+    return settings.engine_process == "inline" and needs_process(spec.name, spec.converter)
+
+
 def make_engine(settings: WorkerSettings, *, on_room: OnRoom, on_phase: OnPhase) -> SpeechEngine:
     """Return the engine, not started yet, in this process or in one of its own."""
     spec = engine_spec(settings)
-    own = settings.engine_process == "own" or (
+    if settings.engine_process == "own" or (
         settings.engine_process == "auto" and needs_process(spec.name, spec.converter)
-    )
-    if own:
+    ):
         from .process import EngineProcess
 
         return EngineProcess(

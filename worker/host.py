@@ -17,6 +17,7 @@ from typing import Final
 
 from producer.child_process import leashed
 
+from .engine.affinity import unpinned
 from .engine.channel import Channel, Message
 from .engine.registry import EngineSpec
 from .engine.ring import Ring
@@ -38,7 +39,7 @@ class Host:
         ours, theirs = socket.socketpair()
         self.ring = Ring.create(ring_bytes)
         fds = (theirs.fileno(), *self.ring.fds)
-        with theirs:
+        with theirs, unpinned():
             self._process = Popen(
                 leashed(sys.executable, "-m", "worker.engine.child", *map(str, fds)),
                 cwd=_ROOT,

@@ -26,6 +26,7 @@ import numpy as np
 
 from producer.child_process import child_environment, leashed
 
+from .engine.affinity import unpinned
 from .engine.channel import Channel, Message
 from .engine.request import Samples
 from .engine.ring import Ring
@@ -129,7 +130,7 @@ class Press:
         ours, theirs = socket.socketpair()
         ring = Ring.create(self._ring_bytes)
         fds = (theirs.fileno(), *ring.fds)
-        with theirs:
+        with theirs, unpinned():
             process = Popen(
                 leashed(sys.executable, "-m", "worker.press_child", *map(str, fds)),
                 cwd=_ROOT,

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from .engine.affinity import unpinned
 from .engine.audio_stream import AudioStream, mono, opened
 from .engine.errors import UnfitAudio
 from .engine.progress import Progress, Stage
@@ -28,6 +29,7 @@ class Judgement:
     samples: int
 
 
+@unpinned()
 def judge(file: Path, sha256: str, tell: Callable[[Progress], None]) -> Judgement:
     """Read all of a recording once, and `tell` how far that is.
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from producer.job import OutputSpec
 
 from .audio import AudioWriter, EncoderError, Resampler, check_samples, choose_rate, file_name
+from .engine.affinity import unpinned
 from .engine.request import Samples
 from .errors import BadAudio, StoreFailed, store_error
 from .level import Level
@@ -60,6 +61,7 @@ class Staged:
         self._resampler = Resampler(native_rate_hz, self._rate_hz)
         self._writer = AudioWriter(self._audio, self._format, self._rate_hz)
 
+    @unpinned()
     def write(self, samples: Samples, rate_hz: int) -> None:
         """Append one chunk: mono float32 at the engine's rate.
 
@@ -86,6 +88,7 @@ class Staged:
         with storing(self._audio):
             return (yield from self._place.steps(self._sealed(facts)))
 
+    @unpinned()
     def _sealed(self, facts: Facts) -> Manifest:
         self._writer.write(self._resampler.flush())
         if not self._writer.samples:

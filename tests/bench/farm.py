@@ -64,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print as it goes, write the rows; 1 if a section failed."""
     options = options_of(arguments, __doc__ or "")
     device = options.device
+    if options.home is not None:
+        options.home.mkdir(parents=True, exist_ok=True)
     scene = Scene(
         options.home or Path(tempfile.mkdtemp(prefix="voicefarm-bench-")),
         device,

@@ -22,6 +22,7 @@ from producer.languages import chunk_limit_chars
 from producer.text import split
 from producer.volumes import Volumes
 
+from ..engine.affinity import unpinned
 from ..errors import BadAudio, UploadMissing
 from ..manifest import Manifest
 from ..store import MANIFEST
@@ -66,6 +67,7 @@ class Assembly:
         self._target = TARGETS[job.loudness]
         self._titles = [chapter.title or job.title for chapter in gathered.chapters]
 
+    @unpinned()
     def write(self, directory: Path, key: str) -> Manifest:
         """Write all files into `directory`; return the manifest of the entry that they are."""
         begun_s = time.monotonic()

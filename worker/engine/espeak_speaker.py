@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from . import espeak_child
+from .affinity import unpinned
 from .errors import ChunkFailed, EngineError
 from .request import Samples
 
@@ -49,7 +50,8 @@ class EspeakSpeaker:
             pass
 
     def _start(self) -> None:
-        self._process = Popen(self._command, stdin=PIPE, stdout=PIPE)
+        with unpinned():
+            self._process = Popen(self._command, stdin=PIPE, stdout=PIPE)
         facts = json.loads(self._answer())
         self.version: str = facts["version"]
         self.sample_rate_hz: int = facts["sample_rate_hz"]

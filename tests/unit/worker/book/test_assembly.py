@@ -15,11 +15,13 @@ from producer.assemble_job import AssembleJob
 from producer.content_key import content_key
 from producer.errors import InvalidJob
 from producer.uploads import put_bytes
+from tests.unit.worker.pinned_thread import allowed, in_pinned_thread
 from tests.unit.worker.shelf import FACTS, RATE_HZ, WAV, Shelf
 from worker.attempt import Attempt
 from worker.book.assembly import Assembly
 from worker.book.gathering import BookChapter, Gathered, Part
 from worker.book.timeline import Pauses
+from worker.engine.affinity import PROCESSORS
 from worker.engine.errors import TakeCancelled
 from worker.errors import StoreFailed, UploadMissing
 
@@ -264,3 +266,11 @@ def test_an_attempt_is_told_how_many_parts_of_how_many_were_heard(assemble):
     assemble(progress=Attempt(station, "0" * 32, "tag").progress)
 
     assert [told[:2] for told in ledger.told] == [(9, done) for done in range(1, 10)]
+
+
+def test_a_pinned_worker_puts_a_book_together_by_any_processor(assemble):
+    found = set()
+
+    in_pinned_thread(lambda: assemble(progress=lambda of, done, audio_s: found.add(allowed())))
+
+    assert found == {PROCESSORS}
