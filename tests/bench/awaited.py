@@ -24,15 +24,11 @@ import torch
 from producer.job import speech_job
 from producer.queues import Priority
 from worker.config import WorkerSettings
-from worker.engine.engine import Engine
 from worker.engine.request import ChunkRequest, Take
 from worker.engine.service import SpeechEngine
-from worker.engine.xtts.decoder import Decoder
-from worker.engine.xtts.model import XttsModel
-from worker.engine.xtts.vocoder import Vocoder
 from worker.speech import plan_speech
 
-from .engine_profile import EngineProfile
+from .engine_profile import XTTS_STAGES, EngineProfile
 from .farm_engine import engine_of
 from .farm_figures import End, percentiles
 from .farm_models import write_xtts
@@ -40,14 +36,6 @@ from .farm_texts import SENTENCE_S, jobs
 
 #: The book is in the engine for so long before the first sentence. [s]
 LEAD_S: Final = 2.0
-
-#: What is told apart by `--profile-s`.
-_STAGES: Final[dict[type, tuple[str, ...]]] = {
-    XttsModel: ("prefill",),
-    Decoder: ("burst", "poll"),
-    Vocoder: ("begin", "advance", "finished"),
-    Engine: ("_admit", "_deliver", "_free"),
-}
 
 
 class MixedLoad:
@@ -133,7 +121,7 @@ def main(arguments: Sequence[str]) -> None:
     home = options.home or Path(tempfile.mkdtemp(prefix="voicefarm-bench-"))
     if not (home / "models" / "xtts").exists():
         write_xtts(home, options.device)
-    profile = EngineProfile(_STAGES, ()) if options.profile_s else None
+    profile = EngineProfile(XTTS_STAGES, ()) if options.profile_s else None
     for share in options.share:
         settings = WorkerSettings(
             home=home, engine="xtts", device=options.device, guard=False, rvc=False,

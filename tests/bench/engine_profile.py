@@ -11,13 +11,26 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from worker.engine.engine import Engine
+from worker.engine.xtts.decoder import Decoder
+from worker.engine.xtts.model import XttsModel
+from worker.engine.xtts.vocoder import Vocoder
+
 from .stack_sampler import StackSampler
+
+#: What is told apart of an engine that speaks.
+XTTS_STAGES: Final[dict[type, tuple[str, ...]]] = {
+    XttsModel: ("prefill",),
+    Decoder: ("burst", "poll"),
+    Vocoder: ("begin", "advance", "finished"),
+    Engine: ("_admit", "_deliver", "_free"),
+}
 
 #: Kernels that are shown.
 _SHOWN = 16

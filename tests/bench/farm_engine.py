@@ -23,6 +23,7 @@ from worker.engine.service import SpeechEngine
 from worker.engine_choice import make_engine
 from worker.speech import plan_speech
 
+from .engine_profile import XTTS_STAGES, EngineProfile
 from .farm_figures import End, of_passage
 from .farm_texts import jobs
 
@@ -31,6 +32,9 @@ _AHEAD: Final = 2
 
 #: Jobs before anything is measured, in batches: what is compiled by its first use is compiled.
 WARM_UP: Final = 1.0
+
+#: What is watched has filled the batch by then. [s]
+PROFILE_LEAD_S: Final = 3.0
 
 
 def engine_of(settings: WorkerSettings) -> SpeechEngine:
@@ -96,7 +100,11 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--converted", type=int, default=0)
+    parser.add_argument(
+        "--profile-s", type=float, default=0.0, help="watch host and GPU for so long each, behind"
+    )
     options = parser.parse_args(arguments)
+    profile = EngineProfile(XTTS_STAGES, ()) if options.profile_s else None
     begun_s = time.monotonic()
     engine = LoneEngine(WorkerSettings.load())
     ready_s = time.monotonic() - begun_s
@@ -110,6 +118,11 @@ def main(arguments: Sequence[str]) -> None:
         engine.speak(range(10**6, 10**6 + warm), convert)
         told = {"load": load, "ready_s": round(ready_s, 1), "device": engine.offer.device}
         print(json.dumps({**told, **engine.speak(range(count), convert)}), flush=True)
+    if profile is not None:
+        watch = threading.Timer(PROFILE_LEAD_S, profile.watch, [options.profile_s])
+        watch.start()
+        engine.speak(range(options.jobs), None)
+        watch.join()
     engine.close()
 
 
