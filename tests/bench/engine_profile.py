@@ -36,6 +36,20 @@ XTTS_STAGES: Final[dict[type, tuple[str, ...]]] = {
 _SHOWN = 16
 
 
+#: What lies between two kernels that were launched in time, within a graph or behind one, is less.
+PAUSE_NS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """When a GPU does nothing. [ns]"""
+
+    #: Between kernels that follow each other as soon as the GPU lets them.
+    pauses_ns: int
+    #: For the host, by the stage that launched the kernel which came at last.
+    waits_ns: Counter[str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     """One call of a stage. [ns since the epoch]"""
@@ -93,29 +107,55 @@ class EngineProfile:
                     kernels.append(event)
             else:
                 launches[event.correlation_id()] = event.start_ns()
-        _tell_busy(kernels, start_ns, end_ns)
-        _tell_stages(kernels, launches, spans, (end_ns - start_ns) / 1e9)
+        stages = _stages_of(kernels, launches, spans)
+        works = [
+            (kernel.start_ns(), kernel.duration_ns(), stage)
+            for kernel, stage in zip(kernels, stages, strict=True)
+        ]
+        _tell_idle(works, start_ns, end_ns)
+        _tell_stages(kernels, stages, spans, (end_ns - start_ns) / 1e9)
 
 
-def _tell_busy(kernels: Sequence[Any], start_ns: int, end_ns: int) -> None:
-    busy_ns, reached_ns = 0, start_ns
-    for event in sorted(kernels, key=lambda one: one.start_ns()):
-        stop_ns = min(end_ns, event.start_ns() + event.duration_ns())
-        busy_ns += max(0, stop_ns - max(reached_ns, event.start_ns()))
-        reached_ns = max(reached_ns, stop_ns)
-    print(f"   busy {busy_ns / (end_ns - start_ns):.1%} of the time, {len(kernels)} kernels")
+def idle_ns(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -> Idle:
+    """Return when nothing ran between two times; `works` are starts, durations and stages [ns]."""
+    reached_ns, pauses_ns, waits_ns = start_ns, 0, Counter[str]()
+    for begun_ns, length_ns, stage in sorted(works):
+        gap_ns = min(begun_ns, end_ns) - reached_ns
+        if gap_ns > PAUSE_NS:
+            waits_ns[stage] += gap_ns
+        elif gap_ns > 0:
+            pauses_ns += gap_ns
+        reached_ns = max(reached_ns, begun_ns + length_ns)
+    return Idle(pauses_ns, waits_ns)
+
+
+def _tell_idle(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -> None:
+    idle, watched_ns = idle_ns(works, start_ns, end_ns), end_ns - start_ns
+    waited_ns = sum(idle.waits_ns.values())
+    before = ", ".join(f"{n} {t / watched_ns:.2%}" for n, t in idle.waits_ns.most_common())
+    print(
+        f"   busy {1 - (idle.pauses_ns + waited_ns) / watched_ns:.1%} of the time, "
+        f"{len(works)} kernels; between two of them {idle.pauses_ns / watched_ns:.1%}; "
+        f"waits for the host {waited_ns / watched_ns:.1%}: before {before}"
+    )
+
+
+def _stages_of(
+    kernels: Sequence[Any], launches: Mapping[int, int], spans: Sequence[_Span]
+) -> list[str]:
+    """Return the stage that launched each kernel."""
+    starts = [one.start_ns for one in spans]
+    times_ns = [launches.get(event.correlation_id()) for event in kernels]
+    return ["unknown" if at_ns is None else _innermost(spans, starts, at_ns) for at_ns in times_ns]
 
 
 def _tell_stages(
-    kernels: Sequence[Any], launches: dict[int, int], spans: Sequence[_Span], watched_s: float
+    kernels: Sequence[Any], stages: Sequence[str], spans: Sequence[_Span], watched_s: float
 ) -> None:
-    starts = [one.start_ns for one in spans]
     times_ns: Counter[str] = Counter()
     by_kernel: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for event in kernels:
-        launched_ns = launches.get(event.correlation_id())
-        stage = "unknown" if launched_ns is None else _innermost(spans, starts, launched_ns)
+    for event, stage in zip(kernels, stages, strict=True):
         times_ns[stage] += event.duration_ns()
         counts[stage] += 1
         by_kernel[event.name()] += event.duration_ns()

@@ -48,10 +48,11 @@ class _Ticket:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What a burst leaves for the host: who was in it, and the lengths after it."""
+    """What a burst leaves for the host: who was in it, and which rows have ended after it."""
 
     tickets: dict[int, _Ticket]
-    lengths: Tensor  # [slots] int64, on the host
+    #: [2, slots] int64, on the host: length, and the id at that end, of rows that have ended.
+    ends: Tensor
     done: torch.cuda.Event | None
 
 
@@ -96,7 +97,9 @@ class Decoder:
         }
         self._prefill = Prefill(weights, self._cache, recorder, self._add_norm, self._triton)
         self._running: dict[int, _Ticket] = {}
+        # Of rows that `poll` has told of.
         self._lengths: dict[int, int] = {}
+        self._last_codes: dict[int, int] = {}
         self._reports: deque[_Report] = deque()
 
     def _choose_kernels(self, *, triton: bool, invariant: bool) -> None:
@@ -143,8 +146,7 @@ class Decoder:
             weights.start_mel_id,
         )
         self._running |= {prompt.slot: _Ticket(prompt.length) for prompt in prompts}
-        for slot in slots:
-            self._lengths.pop(slot, None)
+        self._forget(slots)
 
     @torch.inference_mode()
     def burst(self, steps: int) -> None:
@@ -171,11 +173,12 @@ class Decoder:
             report = self._reports.popleft()
             if report.done is not None:
                 report.done.synchronize()
-            lengths = report.lengths.tolist()
+            lengths, codes = report.ends.tolist()
             for slot, ticket in report.tickets.items():
                 if lengths[slot] and self._running.get(slot) is ticket:
                     del self._running[slot]
                     ended[slot] = lengths[slot]
+                    self._last_codes[slot] = codes[slot]
         self._lengths |= ended
         return ended
 
@@ -191,14 +194,23 @@ class Decoder:
         """Return the ids [ids] of a row that `poll` has told of, its stop id among them."""
         return self._rows.codes[slot, : self._lengths[slot]]
 
+    def is_capped(self, slot: int) -> bool:
+        """Tell, without waiting, whether a row that `poll` has told of met the model's limit."""
+        is_full = self._lengths[slot] == self._weights.max_codes
+        return is_full and self._last_codes[slot] != self._weights.stop_mel_id
+
     @torch.inference_mode()
     def release(self, slots: Sequence[int]) -> None:
         """Forget rows, ended or not; what is not here is ignored."""
         running = [slot for slot in slots if self._running.pop(slot, None)]
-        for slot in slots:
-            self._lengths.pop(slot, None)
+        self._forget(slots)
         if running:
             self._rows.rest(placed(torch.tensor(running), self._weights.device))
+
+    def _forget(self, slots: Sequence[int]) -> None:
+        for slot in slots:
+            self._lengths.pop(slot, None)
+            self._last_codes.pop(slot, None)
 
     def _step_of(self, bucket: int, window: int) -> Callable[[], None]:
         rows, attend = self._rows.head(bucket), self._attend(window)
@@ -220,11 +232,11 @@ class Decoder:
         rows.advance(drawn, latents, weights.stop_mel_id)
 
     def _report(self) -> _Report:
-        lengths = self._rows.length
-        if lengths.device.type == "cpu":
-            return _Report(dict(self._running), lengths.clone(), None)
-        host = torch.empty(lengths.shape, dtype=lengths.dtype, pin_memory=True)
-        host.copy_(lengths, non_blocking=True)
+        ends = self._rows.ends()
+        if ends.device.type == "cpu":
+            return _Report(dict(self._running), ends, None)
+        host = torch.empty(ends.shape, dtype=ends.dtype, pin_memory=True)
+        host.copy_(ends, non_blocking=True)
         done = torch.cuda.Event()
         done.record()
         return _Report(dict(self._running), host, done)

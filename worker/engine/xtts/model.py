@@ -192,7 +192,7 @@ class XttsModel:
                 outcomes[request.id] = error
                 continue
             # Asked now: the next row in this slot has other codes.
-            self._capped[request.id] = self._is_capped(slot)
+            self._capped[request.id] = parts.decoder.is_capped(slot)
         self.release(slots)
         parts.vocoder.advance(flush=wait)
         for request_id, samples in parts.vocoder.finished(wait=wait and not outcomes):
@@ -248,12 +248,6 @@ class XttsModel:
                 guarded=self._guarded,
             ),
         )
-
-    def _is_capped(self, slot: int) -> bool:
-        """Tell whether a row met the model's limit before it had come to an end."""
-        weights = self._loaded().checkpoint.gpt
-        codes = self._loaded().decoder.codes(slot)
-        return len(codes) == weights.max_codes and bool(codes[-1] != weights.stop_mel_id)
 
     def _finished(self, samples: Samples, *, capped: bool) -> Outcome:
         """Return what a take is to be in the end."""

@@ -107,3 +107,8 @@ class Rows:
         self.step.copy_(torch.where(goes_on, count, max_codes))
         self.position.copy_(torch.where(goes_on, self.position + 1, 0))
         self.token.copy_(drawn)
+
+    def ends(self) -> Tensor:
+        """Return [2, slots] int64: how long each row became, 0 while it runs, and its last id."""
+        last = self.codes.gather(1, (self.length - 1).clamp_min(0)[:, None])  # [slots, 1]
+        return torch.stack((self.length, last[:, 0]))

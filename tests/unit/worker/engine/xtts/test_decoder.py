@@ -125,6 +125,8 @@ def test_a_row_is_the_same_alone_and_while_others_join_and_leave(
             codes, latents = take_of(decoder, slot)
             expected_codes, expected_latents = lone_takes(invariant=invariant)[running.pop(slot)]
             assert codes == expected_codes
+            is_full = len(codes) == weights.max_codes
+            assert decoder.is_capped(slot) == (is_full and codes[-1] != weights.stop_mel_id)
             if invariant:
                 assert torch.equal(latents, expected_latents)
             else:

@@ -104,3 +104,26 @@ def test_trimming_twice_is_trimming_once_and_keeps_all_that_is_loud(speech_s, qu
     assert len(found) >= round(speech_s * RATE_HZ)
     assert len(found) <= round((speech_s + max(RUN_ON_S, KEPT_S)) * RATE_HZ) + 1
     assert trimmed(found, RATE_HZ) is found
+
+
+@given(
+    loud=st.lists(st.integers(0, 4 * RATE_HZ - 1), max_size=3),
+    length=st.integers(0, 4 * RATE_HZ),
+    over=st.sampled_from([1.0, QUIET, 2 * QUIET]),
+)
+def test_a_tail_begins_behind_the_last_sample_that_is_heard(loud, length, over):
+    # Given single samples in silence, the first of which is the loudest
+    samples = np.zeros(length, np.float32)
+    heights = [-0.5, *[0.5 * over] * 2]
+    for place, height in zip(loud, heights, strict=False):
+        if place < length and not samples[place]:
+            samples[place] = height
+    peak = np.abs(samples).max(initial=0.0)
+    heard = [place for place in sorted(set(loud)) if place < length]
+    heard = [place for place in heard if abs(samples[place]) > QUIET * peak]
+
+    found = trimmed(samples, RATE_HZ)
+
+    quiet = length - heard[-1] - 1 if heard else 0
+    runs_on = quiet > RUN_ON_S * RATE_HZ
+    assert length - len(found) == (quiet - round(KEPT_S * RATE_HZ) if runs_on else 0)

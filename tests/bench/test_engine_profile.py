@@ -1,0 +1,36 @@
+"""An engine's profile: what a GPU waits for is told from what lies between two kernels."""
+
+from __future__ import annotations
+
+from .engine_profile import PAUSE_NS, idle_ns
+
+MS = 1_000_000
+
+
+def test_a_long_gap_belongs_to_the_stage_that_ended_it_and_a_short_one_to_nobody():
+    works = [
+        (0, 3 * MS, "burst"),
+        (3 * MS + PAUSE_NS, 1 * MS, "burst"),
+        (6 * MS, 1 * MS, "prefill"),
+        (9 * MS, 2 * MS, "burst"),
+    ]
+
+    idle = idle_ns(works, 0, 10 * MS)
+
+    assert idle.pauses_ns == PAUSE_NS
+    assert idle.waits_ns == {"prefill": 2 * MS - PAUSE_NS, "burst": 2 * MS}
+
+
+def test_kernels_that_overlap_leave_no_gap_and_the_first_one_may_be_waited_for():
+    works = [(2 * MS, 5 * MS, "begin"), (3 * MS, 1 * MS, "burst"), (6 * MS, 4 * MS, "burst")]
+
+    idle = idle_ns(works, 0, 10 * MS)
+
+    assert idle.pauses_ns == 0
+    assert idle.waits_ns == {"begin": 2 * MS}
+
+
+def test_nothing_behind_the_end_counts():
+    idle = idle_ns([(0, 1 * MS, "burst"), (12 * MS, 1 * MS, "burst")], 0, 10 * MS)
+
+    assert idle.waits_ns == {"burst": 9 * MS}
