@@ -45,6 +45,9 @@ DETUNE_SEMITONES: Final = 0.3
 #: How often a rambling model repeats itself.
 RAMBLINGS: Final = 5
 
+#: Between two bursts a row may be cancelled: however slow the model is, one takes no longer.
+LONGEST_BURST_S: Final = 1.0
+
 #: A pentatonic scale over two octaves: whatever the text, it does not hurt. [semitones]
 _SCALE: Final = np.array([0, 2, 4, 7, 9, 12, 14, 16, 19, 21])
 
@@ -62,7 +65,7 @@ class FakeOptions:
     slots: int = 8
     #: Times real time of one row; 0 is at once.
     speed: float = 0.0
-    #: Audio of one row per decode burst.
+    #: Audio of one row per decode burst, at most.
     burst_s: float = 0.5
     load_s: float = 0.0
     #: Why the model cannot be loaded; empty: it can.
@@ -149,10 +152,11 @@ class FakeModel:
         options = self._options
         if not options.speed:
             return tuple(self._rows)
+        burst_s = min(options.burst_s, options.speed * LONGEST_BURST_S)
         if self._rows:
-            self._sleep(options.burst_s / options.speed)
+            self._sleep(burst_s / options.speed)
         for slot in self._left_s:
-            self._left_s[slot] -= options.burst_s
+            self._left_s[slot] -= burst_s
         return [slot for slot, left_s in self._left_s.items() if left_s <= 0]
 
     def vocode(self, slots: Sequence[int], *, wait: bool) -> Mapping[str, Outcome]:

@@ -17,6 +17,7 @@ from worker.engine.errors import (
 )
 from worker.engine.fake import (
     AMPLITUDE,
+    LONGEST_BURST_S,
     NOTE_S,
     RAMBLINGS,
     SAMPLE_RATE_HZ,
@@ -122,6 +123,18 @@ def test_a_burst_takes_as_long_as_the_speed_says():
 
     assert ended == [[]] * (bursts - 1) + [[0]]
     assert slept_s == pytest.approx([3.0] + [0.05] * bursts)
+
+
+def test_a_slow_model_can_be_stopped_within_a_second_and_ends_when_its_speed_says():
+    slept_s: list[float] = []
+    model = FakeModel(FakeOptions(speed=0.01), sleep=slept_s.append)
+    model.prefill([(0, HELLO)])
+
+    while not model.decode():
+        pass
+
+    assert set(slept_s) == {LONGEST_BURST_S}
+    assert sum(slept_s) == pytest.approx(NOTE_S * len(HELLO.text) / 0.01, abs=1.5 * LONGEST_BURST_S)
 
 
 def test_a_text_may_fail_alone():
