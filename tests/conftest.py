@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +116,17 @@ def farm(redis_url: str, home: Path) -> Iterator[VoiceFarm]:
 class WorkerProcess:
     """A real `celery -A tasks worker`, its log in a file."""
 
-    def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        log: Path,
+        *arguments: str,
+        program: Sequence[str] = (sys.executable, "-m", "celery"),
+    ) -> None:
         self.log_file = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks", "worker", *LEAN, *arguments],
+                [*program, "-A", "tasks", "worker", *LEAN, *arguments],
                 cwd=CHECKOUT,
                 env=environment,
                 stdout=output,
@@ -151,7 +157,12 @@ def start_worker(
     started: list[WorkerProcess] = []
 
     def start(
-        name: str = "w", *arguments: str, ready: bool = True, env: Any = (), **settings: Any
+        name: str = "w",
+        *arguments: str,
+        ready: bool = True,
+        env: Any = (),
+        program: Sequence[str] = (sys.executable, "-m", "celery"),
+        **settings: Any,
     ) -> WorkerProcess:
         given = {"engine": "fake", **settings}
         environment = {
@@ -162,7 +173,10 @@ def start_worker(
             **dict(env),
         }
         worker = WorkerProcess(
-            environment, tmp_path / f"{name}.log", "-n", f"{name}@test", *arguments
+            environment,
+            tmp_path / f"{name}.log",
+            *("-n", f"{name}@test", *arguments),
+            program=program,
         )
         started.append(worker)
 

@@ -20,7 +20,7 @@ from producer.queues import ASSEMBLE, SYNTHESIZE
 from producer.state import JobState
 
 from .broker_check import check_broker
-from .engine.affinity import pin
+from .engine.affinity import pin, unpin
 from .engine.allocator import give_back_freed
 from .engine_choice import computes_here
 from .pulse import BEAT_S
@@ -63,6 +63,8 @@ class EngineStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def shutdown(self, consumer: Any) -> None:
         """Close all when the worker has drained, or stopped at once."""
         Station.current().close()
+        # After SIGHUP Celery makes a new worker of this process.
+        unpin()
 
     def info(self, consumer: Any) -> dict[str, Any]:
         """Put the readiness into `inspect stats`, which is all that Flower reads."""
@@ -91,8 +93,10 @@ def _pin(sender: str, **_: Any) -> None:
     """Keep the threads of jobs to one processor, unless networks compute among them."""
     settings = Station.current().settings
     if settings.pinned and not computes_here(settings):
-        processor = pin(sender)
-        if processor is not None:
+        processor = pin(sender, Station.current().volumes.temp)
+        if processor is None:
+            logger.info("the Celery process uses every processor: none is left for it alone")
+        else:
             logger.info("the Celery process keeps to processor %d", processor)
 
 

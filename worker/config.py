@@ -59,9 +59,9 @@ class WorkerSettings(ProducerSettings):
     )
     pinned: bool = Field(
         default=True,
-        description="Whether the Celery process keeps to one processor of its own: its threads "
-        "take turns anyhow, and there a job costs a third less. Engine, presses and encoders use "
-        "all.",
+        description="Whether the Celery process keeps to one processor, which no other worker of "
+        "the farm on this machine has: its threads take turns anyhow, and there a job costs a "
+        "quarter to a third less. Engine, presses and encoders use all.",
     )
     slots: int | None = Field(
         default=None, ge=1, le=4096, description="Rows of the batch. Unset: the engine's choice."

@@ -16,7 +16,7 @@ from typing import Final
 from producer.job import OutputSpec
 
 from .config import WorkerSettings
-from .engine.affinity import PROCESSORS
+from .engine.affinity import processors
 from .engine.request import Samples
 from .manifest import Facts
 from .null_store import NullStaged, NullStore
@@ -43,7 +43,7 @@ def presses_of(settings: WorkerSettings) -> int:
     """Return how many presses a worker may have: as wished, or as the machine is good for."""
     if settings.store != "volume" or not hasattr(os, "memfd_create"):
         return 0
-    usual = min(MOST_PRESSES, max(LEAST_PRESSES, len(PROCESSORS) // 2))
+    usual = min(MOST_PRESSES, max(LEAST_PRESSES, processors() // 2))
     return usual if settings.presses is None else settings.presses
 
 

@@ -32,6 +32,7 @@ from .config import WorkerSettings
 from .courier import Courier
 from .dispatcher import Dispatcher
 from .durability import GroupCommit, sync_of
+from .engine.affinity import pinned_to
 from .engine.errors import EngineError
 from .engine_choice import make_engine
 from .errors import WorkerError
@@ -179,6 +180,7 @@ class Station:
             "lost": self.leases.lost,
             "retakes": self.retakes.total,
             "press_pids": self.pressroom.pids,
+            "processor": pinned_to(),
             "gpu": self.gpu.facts,
             "real_time_factor": self._tempo.real_time_factor,
             **self.engine.snapshot(),

@@ -31,6 +31,7 @@ from celery.utils.log import get_logger
 from producer.content_key import is_key
 from producer.volumes import TAKES, Volumes
 
+from .engine.affinity import unpinned
 from .engine.request import Take
 from .tidiness import Thing, over_budget
 
@@ -152,6 +153,7 @@ def _write(part: Path, pieces: Sequence[memoryview]) -> None:
         os.close(descriptor)
 
 
+@unpinned()
 def _encoded(take: Take) -> tuple[memoryview, memoryview]:
     """Return the line and the samples, both in bytes; the samples are not copied."""
     narrowed = _narrowed(np.ascontiguousarray(take.samples, dtype=_WHOLE))
@@ -178,6 +180,7 @@ def _narrowed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return half
 
 
+@unpinned()
 def _decoded(content: bytes) -> Take | None:
     """Read a take; None if it is not what was kept."""
     head, _, samples = content.partition(b"\n")

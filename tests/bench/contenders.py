@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from producer import JobState, VoiceFarm
 from producer.queues import QUEUE_OF, SYNTHESIZE, Priority
 
-from . import stock
+from . import stock, stock_pinned
 
 #: How long a worker is given to answer whether it is there.
 _ANSWER_S: Final = 0.5
@@ -77,6 +77,16 @@ class StockCelery:
     def latencies_s(self) -> list[float]:
         """See `Contender`; the tasks have written them down."""
         return [float(line) for line in self._record.read_text().split()]
+
+
+class PinnedStockCelery(StockCelery):
+    """The same on one processor, where the farm's worker is too."""
+
+    name = "stock Celery, pinned"
+
+    def __init__(self, url: str, home: Path, concurrency: int) -> None:
+        super().__init__(url, home, concurrency)
+        self.arguments = ("-A", stock_pinned.__name__, *self.arguments[2:])
 
 
 class Farm:

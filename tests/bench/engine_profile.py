@@ -126,6 +126,8 @@ def idle_ns(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -
         elif gap_ns > 0:
             pauses_ns += gap_ns
         reached_ns = max(reached_ns, begun_ns + length_ns)
+    if reached_ns < end_ns:
+        waits_ns["the end"] += end_ns - reached_ns
     return Idle(pauses_ns, waits_ns)
 
 

@@ -104,6 +104,8 @@ def main(arguments: Sequence[str]) -> None:
         "--profile-s", type=float, default=0.0, help="watch host and GPU for so long each, behind"
     )
     options = parser.parse_args(arguments)
+    if options.profile_s and not options.jobs:
+        parser.error("--profile-s needs --jobs, enough to keep the engine busy meanwhile")
     profile = EngineProfile(XTTS_STAGES, ()) if options.profile_s else None
     begun_s = time.monotonic()
     engine = LoneEngine(WorkerSettings.load())

@@ -19,7 +19,7 @@ from redis import Redis
 
 from producer.embedded import EmbeddedBroker
 
-from .contenders import Contender, Farm, StockCelery
+from .contenders import Contender, Farm, PinnedStockCelery, StockCelery
 from .measurement import Load, Measurement, measure
 from .report import Report, server_version
 
@@ -61,6 +61,7 @@ def _rounds(rounds: int, load: Load, url: str, redis: Redis, directory: Path) ->
     """Measure in turns, so that a busy minute of the machine hits every contender."""
     contenders: list[Contender] = [
         StockCelery(url, directory, load.concurrency),
+        PinnedStockCelery(url, directory, load.concurrency),
         Farm(url, directory, load.concurrency, store="off"),
         Farm(url, directory, load.concurrency, store="volume"),
     ]

@@ -34,3 +34,8 @@ def test_nothing_behind_the_end_counts():
     idle = idle_ns([(0, 1 * MS, "burst"), (12 * MS, 1 * MS, "burst")], 0, 10 * MS)
 
     assert idle.waits_ns == {"burst": 9 * MS}
+
+
+def test_what_comes_after_the_last_kernel_is_idle_too():
+    assert idle_ns([], 0, 10 * MS).waits_ns == {"the end": 10 * MS}
+    assert idle_ns([(0, 1 * MS, "burst")], 0, 10 * MS).waits_ns == {"the end": 9 * MS}

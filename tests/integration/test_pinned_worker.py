@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import CHECKOUT, eventually, facts_of, missing
-from worker.engine.affinity import PROCESSORS
+from tests.conftest import eventually, facts_of, missing
 
 pytestmark = pytest.mark.service
 
 PATIENCE_S = 30.0
 
+PROCESSORS = frozenset(os.sched_getaffinity(0))
 
-@pytest.fixture
-def alone(tmp_path: Path) -> dict[str, str]:
-    """An environment in which no other worker of this machine has taken a processor."""
+
+@pytest.fixture(autouse=True)
+def _two_processors() -> None:
     if len(PROCESSORS) < 2:
         missing("a second processor")
-    site = tmp_path / "site"
-    site.mkdir()
-    own = f"from worker.engine import affinity; affinity.BERTH = {str(tmp_path)!r}"
-    (site / "sitecustomize.py").write_text(own)
-    return {"PYTHONPATH": f"{site}{os.pathsep}{CHECKOUT}"}
 
 
 def of_threads(pid: int) -> set[frozenset[int]]:
@@ -34,12 +31,14 @@ def of_threads(pid: int) -> set[frozenset[int]]:
     return {frozenset(os.sched_getaffinity(thread)) for thread in threads}
 
 
-def test_the_celery_process_has_one_processor_and_those_that_it_starts_have_all(
-    start_worker, farm, alone
-):
+def is_ready(facts: dict[str, Any]) -> dict[str, Any] | None:
+    """The facts of a worker that takes jobs."""
+    return facts if facts["state"] == "ready" else None
+
+
+def test_the_celery_process_has_one_processor_and_those_that_it_starts_have_all(start_worker, farm):
     # So slow that more files than one are in hand when they end.
-    settings = {"engine_process": "own", "fake_speed": 2.0, "slots": 48}
-    worker = start_worker(env=alone, **settings)
+    start_worker(engine_process="own", fake_speed=2.0, slots=48)
     jobs = farm.submit_many([{"text": f"Number {n} is spoken."} for n in range(240)])
     assert eventually(lambda: facts_of(farm)["press_pids"], PATIENCE_S)
     for job in jobs:
@@ -47,25 +46,38 @@ def test_the_celery_process_has_one_processor_and_those_that_it_starts_have_all(
 
     facts = facts_of(farm)
 
-    told = re.search(r"keeps to processor (\d+)", worker.log)
-    assert told is not None
-    assert of_threads(facts["pid"]) == {frozenset({int(told[1])})}
+    assert of_threads(facts["pid"]) == {frozenset({facts["processor"]})}
     for pid in (facts["engine_pid"], *facts["press_pids"]):
         assert of_threads(pid) == {PROCESSORS}
 
 
-def test_a_second_worker_takes_another_processor_and_one_may_have_them_all(
-    start_worker, farm, alone
-):
-    start_worker("first", env=alone)
-    start_worker("second", env=alone)
-    start_worker("free", env=alone, pinned=False)
+def test_a_second_worker_takes_another_processor_and_one_may_have_them_all(start_worker, farm):
+    names = ("first", "second")
+    for name in names:
+        start_worker(name)
+    start_worker("free", pinned=False)
 
-    first, second, free = (
-        of_threads(facts_of(farm, f"{name}@test")["pid"]) for name in ("first", "second", "free")
-    )
+    pinned = [facts_of(farm, f"{name}@test") for name in names]
+    free = facts_of(farm, "free@test")
 
-    assert len(first) == len(second) == 1
-    assert first.isdisjoint(second)
-    assert all(len(processors) == 1 for processors in first | second)
-    assert free == {PROCESSORS}
+    assert len({facts["processor"] for facts in pinned}) == 2
+    for facts in pinned:
+        assert of_threads(facts["pid"]) == {frozenset({facts["processor"]})}
+    assert free["processor"] is None
+    assert of_threads(free["pid"]) == {PROCESSORS}
+
+
+def test_a_worker_that_celery_starts_again_in_its_place_is_pinned_as_the_first(start_worker, farm):
+    # At SIGHUP its process becomes another program, which inherits what its threads may use. Of
+    # Celery's commands only the script can do so.
+    script = str(Path(sys.executable).with_name("celery"))
+    worker = start_worker(engine_process="own", program=[script])
+    first = facts_of(farm)
+
+    worker.process.send_signal(signal.SIGHUP)
+    eventually(lambda: not Path(f"/proc/{first['engine_pid']}").exists(), PATIENCE_S)
+    second = eventually(lambda: is_ready(facts_of(farm)), PATIENCE_S)
+
+    assert (second["pid"], second["processor"]) == (first["pid"], first["processor"])
+    assert of_threads(second["pid"]) == {frozenset({first["processor"]})}
+    assert of_threads(second["engine_pid"]) == {PROCESSORS}

@@ -45,7 +45,7 @@ DETUNE_SEMITONES: Final = 0.3
 #: How often a rambling model repeats itself.
 RAMBLINGS: Final = 5
 
-#: Between two bursts a row may be cancelled: however slow the model is, one takes no longer.
+#: A burst never takes longer, however slow the model is: a row can be cancelled between two.
 LONGEST_BURST_S: Final = 1.0
 
 #: A pentatonic scale over two octaves: whatever the text, it does not hurt. [semitones]

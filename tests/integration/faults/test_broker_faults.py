@@ -134,7 +134,7 @@ def test_a_broker_that_is_killed_and_comes_back_loses_nothing_that_it_acknowledg
 
 
 def test_a_job_of_three_leases_with_a_drain_in_the_middle_runs_once(worker, farm, journal, report):
-    draining = worker("draining", slots=1, fake_speed=0.06, drain_s=300)
+    draining = worker("draining", slots=1, fake_speed=0.05, drain_s=300)
     job = farm.submit_many(["a long, long, long, long line"])[0]
     began_s = time.monotonic()
     eventually(lambda: journal.begun())

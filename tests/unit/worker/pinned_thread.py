@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.conftest import missing
-from worker.engine.affinity import PROCESSORS
+from worker.engine import affinity
 
-PINNED = frozenset({min(PROCESSORS)})
+PROCESSORS = frozenset(os.sched_getaffinity(0))
+PINNED = min(PROCESSORS)
 
 
-def allowed() -> frozenset[int]:
-    """The processors that this thread may use now."""
-    return frozenset(os.sched_getaffinity(0))
+def allowed(pid: int = 0) -> frozenset[int]:
+    """The processors that a process may use now, 0 being this thread."""
+    return frozenset(os.sched_getaffinity(pid))
 
 
 def in_pinned_thread(work: Callable[[], Any]) -> None:
@@ -24,9 +25,13 @@ def in_pinned_thread(work: Callable[[], Any]) -> None:
         missing("a second processor")
 
     def pinned() -> frozenset[int]:
-        os.sched_setaffinity(0, PINNED)
+        os.sched_setaffinity(0, {PINNED})
         work()
         return allowed()
 
-    with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(pinned).result() == PINNED
+    affinity._berths.append(affinity._Berth(PINNED, PROCESSORS, -1))
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(pinned).result() == {PINNED}
+    finally:
+        affinity._berths.clear()

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 import soundfile
-from pinned_thread import allowed, in_pinned_thread
+from pinned_thread import PROCESSORS, allowed, in_pinned_thread
 from shelf import FACTS, KEY, RATE_HZ, WAV, Shelf, tone
 
-from worker import boot, pressroom
+from producer.volumes import Volumes
+from worker import boot, pressroom, take_shelf
 from worker.audio import AudioWriter
 from worker.config import WorkerSettings
-from worker.engine.affinity import PROCESSORS
+from worker.engine.errors import UnfitAudio
+from worker.engine.espeak import EspeakModel
+from worker.engine.request import Take
 from worker.pressroom import Pressroom
 from worker.recordings import judge
+from worker.take_shelf import TakeShelf
 
 
 @pytest.fixture
@@ -64,6 +68,54 @@ def test_a_recording_is_judged_by_any_processor(tmp_path: Path):
     assert found == {PROCESSORS}
 
 
+def test_a_recording_that_is_refused_leaves_its_thread_pinned(tmp_path: Path):
+    file = tmp_path / "upload.wav"
+    file.write_bytes(b"no audio")
+
+    def refused() -> None:
+        with pytest.raises(UnfitAudio):
+            judge(file, hashlib.sha256(b"no audio").hexdigest(), lambda far: None)
+
+    in_pinned_thread(refused)
+
+
+def test_a_take_is_kept_and_found_by_any_processor(tmp_path: Path, monkeypatch):
+    volumes = Volumes(tmp_path)
+    volumes.make()
+    shelf = TakeShelf(volumes, budget_bytes=10**6)
+    found: set[frozenset[int]] = set()
+    genuine = hashlib.sha256
+
+    def watched(content: Any) -> Any:
+        found.add(allowed())
+        return genuine(content)
+
+    monkeypatch.setattr(take_shelf.hashlib, "sha256", watched)
+    take = Take(tone(), RATE_HZ, waited_s=0.0, computed_s=0.0, trimmed_s=0.0, truncated=False)
+
+    def keep_and_find() -> None:
+        shelf.keep(KEY, take)
+        assert shelf.find(KEY) is not None
+
+    in_pinned_thread(keep_and_find)
+
+    assert found == {PROCESSORS}
+
+
+def test_espeak_speaks_by_any_processor():
+    model = EspeakModel(slots=1)
+    found: set[frozenset[int]] = set()
+
+    def load() -> None:
+        model.load()
+        found.add(allowed(model._loaded()._process.pid))
+        model.close()
+
+    in_pinned_thread(load)
+
+    assert found == {PROCESSORS}
+
+
 @pytest.mark.parametrize(
     ("settings", "pins"),
     [
@@ -82,11 +134,12 @@ def test_a_worker_is_pinned_unless_networks_compute_in_it(
         """All of a station that counts here."""
 
         settings: WorkerSettings
+        volumes = Volumes(Path("nowhere"))
 
     Bare.settings = WorkerSettings(**settings)
     named: list[str] = []
     monkeypatch.setattr(boot.Station, "current", lambda: Bare)
-    monkeypatch.setattr(boot, "pin", named.append)
+    monkeypatch.setattr(boot, "pin", lambda name, directory: named.append(name))
 
     boot._pin("gpu0@host")
 

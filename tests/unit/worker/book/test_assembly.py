@@ -15,13 +15,12 @@ from producer.assemble_job import AssembleJob
 from producer.content_key import content_key
 from producer.errors import InvalidJob
 from producer.uploads import put_bytes
-from tests.unit.worker.pinned_thread import allowed, in_pinned_thread
+from tests.unit.worker.pinned_thread import PROCESSORS, allowed, in_pinned_thread
 from tests.unit.worker.shelf import FACTS, RATE_HZ, WAV, Shelf
 from worker.attempt import Attempt
 from worker.book.assembly import Assembly
 from worker.book.gathering import BookChapter, Gathered, Part
 from worker.book.timeline import Pauses
-from worker.engine.affinity import PROCESSORS
 from worker.engine.errors import TakeCancelled
 from worker.errors import StoreFailed, UploadMissing
 

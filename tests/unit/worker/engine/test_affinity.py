@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import CHECKOUT, missing
-from worker.engine.affinity import PROCESSORS, turned, unpinned
+from worker.engine.affinity import turned
 
-#: A process that pins itself as its first argument says, in a name space of this test's own.
+PROCESSORS = sorted(os.sched_getaffinity(0))
+
+#: A process that is told its name and the directory of its farm.
 PREAMBLE = """
 import json, os, subprocess, sys, threading
+from contextlib import suppress
 from pathlib import Path
 from worker.engine import affinity
+
+def mine():
+    return sorted(os.sched_getaffinity(0))
 
 def of_all():
     threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
@@ -30,11 +37,12 @@ def of_child():
     code = "import os; print(sorted(os.sched_getaffinity(0)))"
     return json.loads(subprocess.check_output([sys.executable, "-c", code]))
 
-affinity.BERTH = sys.argv[1]
+def pin():
+    return affinity.pin(sys.argv[1], Path(sys.argv[2]))
 """
 
 #: It says which processor it keeps to, and keeps it until its input ends.
-HOLDER = "print(json.dumps(affinity.pin(sys.argv[2])), flush=True); sys.stdin.read()"
+HOLDER = "print(json.dumps(pin()), flush=True); sys.stdin.read()"
 
 #: It says what its threads and children may use before, in and behind `unpinned`.
 WITNESS = """
@@ -42,14 +50,43 @@ end = threading.Event()
 def start():
     threading.Thread(target=end.wait, daemon=True).start()
 start()
-found = {"pinned": affinity.pin(sys.argv[2])}
+found = {"pinned": pin(), "again": pin(), "many": affinity.processors()}
 start()
 found["threads"], found["child"] = of_all(), of_child()
 with affinity.unpinned():
-    found["inside"], found["free child"] = sorted(os.sched_getaffinity(0)), of_child()
-found["behind"] = sorted(os.sched_getaffinity(0))
+    found["inside"], found["free child"] = mine(), of_child()
+    with affinity.unpinned():
+        found["within"] = mine()
+    found["behind the inner"] = mine()
+found["behind"] = mine()
+with suppress(KeyError), affinity.unpinned():
+    raise KeyError
+found["behind an error"] = mine()
+affinity.unpin()
+found["at last"], found["pinned at last"] = of_all(), affinity.pinned_to()
 print(json.dumps(found))
 """
+
+#: It is not pinned, and the processors it may use are others than when it began.
+STRANGER = """
+everything = mine()
+found = []
+for allowed in (everything[:1], everything):
+    os.sched_setaffinity(0, allowed)
+    with affinity.unpinned():
+        found.append(mine() == of_child() == allowed)
+print(json.dumps(found))
+"""
+
+#: The system forbids it.
+FORBIDDEN = """
+def refuse(*_):
+    raise PermissionError
+os.sched_setaffinity = refuse
+print(json.dumps(pin()), flush=True); sys.stdin.read()
+"""
+
+Holder = tuple[subprocess.Popen[str], int | None]
 
 
 @pytest.fixture(autouse=True)
@@ -59,19 +96,13 @@ def _two_processors() -> None:
 
 
 @pytest.fixture
-def berth(tmp_path: Any) -> str:
-    """A name space in which nobody else is pinned."""
-    return f"{tmp_path}"
-
-
-@pytest.fixture
-def holder(berth: str) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], int | None]]]:
-    """Start a process that pins itself; return it, and the processor that it keeps to."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Holder]]:
+    """Start a process that pins itself; return it, and the first thing that it says."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(name: str) -> tuple[subprocess.Popen[str], int | None]:
+    def run(script: str = HOLDER, name: str = "gpu0@host", directory: Path = tmp_path) -> Any:
         process = subprocess.Popen(
-            [sys.executable, "-c", PREAMBLE + HOLDER, berth, name],
+            [sys.executable, "-c", PREAMBLE + script, name, str(directory)],
             cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -81,47 +112,63 @@ def holder(berth: str) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], 
         assert process.stdout is not None
         return process, json.loads(process.stdout.readline())
 
-    yield start
+    yield run
     for process in started:
         process.kill()
         process.communicate()
 
 
-def test_every_thread_keeps_to_one_processor_and_only_what_is_started_unpinned_has_all(berth):
-    found = json.loads(
-        subprocess.check_output(
-            [sys.executable, "-c", PREAMBLE + WITNESS, berth, "gpu0@host"], cwd=CHECKOUT
-        )
-    )
+def test_every_thread_keeps_to_one_processor_and_only_what_is_started_unpinned_has_all(start):
+    _, found = start(WITNESS)
 
-    one, everything = [found["pinned"]], sorted(PROCESSORS)
+    one = [found["pinned"]]
+    assert found["again"] == found["pinned"]
+    assert found["many"] == len(PROCESSORS)
     assert found["threads"] == [one] * 3
     assert found["child"] == one
-    assert found["inside"] == found["free child"] == everything
-    assert found["behind"] == one
+    assert found["inside"] == found["free child"] == PROCESSORS
+    assert found["within"] == found["behind the inner"] == PROCESSORS
+    assert found["behind"] == found["behind an error"] == one
+    assert found["at last"] == [PROCESSORS] * 3
+    assert found["pinned at last"] is None
 
 
-def test_no_two_processes_share_a_processor_and_one_too_many_keeps_all(holder):
-    held = [holder("gpu0@host") for _ in PROCESSORS]
+def test_workers_of_one_farm_share_no_processor_and_one_too_many_keeps_all(start):
+    # All of them begin to search at the same one
+    held = [start()[1] for _ in PROCESSORS]
 
-    assert {processor for _, processor in held} == PROCESSORS
-    assert holder("gpu0@host")[1] is None
+    assert sorted(held) == PROCESSORS
+    assert start()[1] is None
 
 
-def test_the_processor_of_a_dead_process_is_free_again(holder):
-    first, processor = holder("gpu0@host")
+def test_the_processor_of_a_dead_worker_is_free_again(start):
+    first, processor = start()
 
     first.kill()
     first.wait()
 
-    assert holder("gpu0@host")[1] == processor
+    assert start()[1] == processor
 
 
-def test_a_process_that_is_not_pinned_is_left_alone():
-    with unpinned():
-        assert os.sched_getaffinity(0) == PROCESSORS
+def test_a_process_that_is_not_pinned_is_left_alone_whatever_it_may_use(start):
+    assert start(STRANGER)[1] == [True, True]
 
-    assert os.sched_getaffinity(0) == PROCESSORS
+
+def test_where_it_is_forbidden_nothing_is_held(start):
+    free = start()
+    free[0].kill()
+    free[0].wait()
+
+    refused = start(FORBIDDEN)
+
+    assert refused[1] is None
+    assert start()[1] == free[1]
+
+
+def test_without_a_place_to_agree_on_nobody_is_pinned(start, tmp_path):
+    (tmp_path / "file").touch()
+
+    assert start(directory=tmp_path / "file")[1] is None
 
 
 @given(st.sets(st.integers(0, 1023), min_size=1), st.text())
@@ -132,7 +179,7 @@ def test_each_name_asks_for_every_processor_once_and_always_in_its_order(process
     assert order == turned(sorted(processors), name)
 
 
-def test_workers_of_several_containers_begin_at_several_processors():
+def test_workers_of_several_names_begin_at_several_processors():
     starts = {turned(range(32), f"gpu0@{container:012x}")[0] for container in range(32)}
 
     assert len(starts) > 16
