@@ -19,6 +19,7 @@ from producer.batch.schedule import Schedule
 from producer.batch.window import Window
 from tests.conftest import READY_TIMEOUT_S, WorkerProcess, eventually
 from tests.valkey_server import ValkeyServer
+from worker import election
 from worker.dispatcher import Dispatcher
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -60,6 +61,12 @@ class Office:
                     self.dispatcher.round(self._now_s)
             except (redis.RedisError, BrokerUnavailable):
                 time.sleep(0.1)  # the broker restarts
+
+
+@pytest.fixture(autouse=True)
+def _stays_in_office(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The office keeps its lock while a busy machine stands still, as no worker's would."""
+    monkeypatch.setattr(election, "LOCK_S", 600.0)
 
 
 @pytest.fixture
