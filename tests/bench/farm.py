@@ -56,6 +56,9 @@ _FLAGS: Final = {
 #: A voice of those that are small.
 _SMALL_VOICES: Final = {"fake": "default", "xtts": "alice"}
 
+#: Not the usual one, at which another farm of the machine may have its own.
+_FLOWER_PORT: Final = 5556
+
 #: So that workers come and go within a minute, and none goes between two sections.
 _SCALING: Final = {"scale_horizon_s": "5", "scale_age_s": "5"}
 
@@ -147,6 +150,8 @@ class _Run:
         more: dict[str, str] | None = None,
     ) -> None:
         settings = {**self._scene.settings, **(more or {})}
+        if self._scene.options.flower:
+            flags = (*flags, "--flower", f"--flower-port={_FLOWER_PORT}")
 
         def within() -> None:
             with FarmUp(self._scene.home, *flags, settings=settings, workers=workers) as up:

@@ -51,6 +51,7 @@ def options_of(arguments: Sequence[str], description: str) -> argparse.Namespace
     add("--set", nargs="*", default=(), metavar="SETTING=VALUE", help="more settings of workers")
     add("--json", type=Path, metavar="PATH", help="write every row to this file")
     add("--slots", type=int, help="rows of the batch (384, or 8 on a processor)")
+    add("--flower", action="store_true", help="have Flower watch the farm meanwhile")
     add("--jobs", type=int, help="jobs that saturate one worker (4,000, or 16)")
     add("--converted-jobs", type=int, help="jobs that are converted too (1,000, or 4)")
     add("--interactive", type=int, help="sentences among a book (4,000, or 8)")

@@ -65,7 +65,7 @@ class Office:
 
 @pytest.fixture(autouse=True)
 def _stays_in_office(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The office keeps its lock while a busy machine stands still, as no worker's would."""
+    """A busy machine may stand still for longer than the five seconds of the office's lock."""
     monkeypatch.setattr(election, "LOCK_S", 600.0)
 
 

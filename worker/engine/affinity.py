@@ -72,10 +72,10 @@ def pin(name: str, directory: Path) -> int | None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / f"processors.{_BOOT_ID.read_text().strip()}"
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError:
         return None
-    for processor in turned(sorted(before), name):
+    for processor in search_order(sorted(before), name):
         if _locked(fd, processor):
             if _keep_to(frozenset({processor})):
                 _berths.append(_Berth(processor, before, fd))
@@ -112,7 +112,7 @@ def unpinned() -> Iterator[None]:
         _allow(0, {berth.processor})
 
 
-def turned(processors: Sequence[int], name: str) -> list[int]:
+def search_order(processors: Sequence[int], name: str) -> list[int]:
     """Return the processors in the order in which a process of this name asks for them."""
     start = zlib.crc32(name.encode()) % len(processors)
     return [*processors[start:], *processors[:start]]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import CHECKOUT, missing
-from worker.engine.affinity import turned
+from worker.engine.affinity import search_order
 
 PROCESSORS = sorted(os.sched_getaffinity(0))
 
@@ -173,13 +173,13 @@ def test_without_a_place_to_agree_on_nobody_is_pinned(start, tmp_path):
 
 @given(st.sets(st.integers(0, 1023), min_size=1), st.text())
 def test_each_name_asks_for_every_processor_once_and_always_in_its_order(processors, name):
-    order = turned(sorted(processors), name)
+    order = search_order(sorted(processors), name)
 
     assert sorted(order) == sorted(processors)
-    assert order == turned(sorted(processors), name)
+    assert order == search_order(sorted(processors), name)
 
 
 def test_workers_of_several_names_begin_at_several_processors():
-    starts = {turned(range(32), f"gpu0@{container:012x}")[0] for container in range(32)}
+    starts = {search_order(range(32), f"gpu0@{container:012x}")[0] for container in range(32)}
 
     assert len(starts) > 16
