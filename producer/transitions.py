@@ -90,13 +90,20 @@ return {before, 1}
 #: Enters `running` for a new attempt. KEYS row, deliveries. ARGV id, allowed, now, node, token,
 #: tag. Returns the state before, the job's text and how often its worker has vanished while it
 #: ran; the state alone if it has no way to `running`, or if the attempt that has the row came
-#: with another message that is still delivered.
+#: with another message that is still delivered. An attempt that has the row already, and asks
+#: again because its first reply was lost, is told the same and counts once.
 START: Final = (
     ALSO_WHEN_FULL
     + ENTER
     + """
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then return {} end
+local function started(losses)
+  return {before, redis.call('HGET', KEYS[1], 'spec'), losses}
+end
+if before == 'running' and redis.call('HGET', KEYS[1], 'token') == ARGV[5] then
+  return started(redis.call('HGET', KEYS[1], 'losses'))
+end
 if not allows(ARGV[2], before) then return {before} end
 local tag = redis.call('HGET', KEYS[1], 'tag')
 if tag and tag ~= ARGV[6] and redis.call('ZSCORE', KEYS[2], tag) then return {before} end
@@ -104,7 +111,6 @@ redis.call('HSET', KEYS[1], 'node', ARGV[4], 'token', ARGV[5], 'tag', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)
 enter(KEYS[1], ARGV[1], before, 'running', ARGV[3], 0)
 local lost = (before == 'running' or before == 'assembling') and 1 or 0
-local losses = redis.call('HINCRBY', KEYS[1], 'losses', lost)
-return {before, redis.call('HGET', KEYS[1], 'spec'), losses}
+return started(redis.call('HINCRBY', KEYS[1], 'losses', lost))
 """
 )

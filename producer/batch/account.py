@@ -43,6 +43,16 @@ local function account(row, id, before, target)
 end
 """.replace("{BATCH}", batch_key("")).replace("{DIGITS}", str(BATCH_DIGITS))
 
+#: Counts items that were written, once: a client whose connection was cut before the reply writes
+#: them again. KEYS batch, its states. ARGV items of the batch with these, now, how many of these
+#: are converted, then a field of the states and what it grows by, as often as needed.
+COUNT: Final = """
+if (tonumber(redis.call('HGET', KEYS[1], 'items')) or 0) >= tonumber(ARGV[1]) then return end
+redis.call('HSET', KEYS[1], 'items', ARGV[1], 'written_s', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'converted', ARGV[3])
+for at = 4, #ARGV, 2 do redis.call('HINCRBY', KEYS[2], ARGV[at], ARGV[at + 1]) end
+"""
+
 
 def new_batch_id() -> str:
     """Return a fresh id: 24 hex digits."""

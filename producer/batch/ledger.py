@@ -7,6 +7,7 @@ them. A batch is fed only when it is whole; one whose client died on the way is 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from ..job_row import JobRow
 from ..ledger import fields_of
 from ..queues import BATCHES_KEY, PAUSED_KEY, batch_key, job_key, state_key
 from ..state import JobState, Reason
-from .account import book_id_of, job_id_of
+from .account import COUNT, book_id_of, job_id_of
 from .batch_row import BatchRow
 from .reading import Item
 from .schedule import Schedule
@@ -73,6 +74,7 @@ class BatchLedger:
     ) -> None:
         """Write items from the number `first` on, all or none. One that is wrong is `failed`."""
         entered: dict[JobState, dict[str, float]] = {}
+        grown: Counter[str] = Counter()
         with self._redis.pipeline(transaction=True) as pipe:
             for number, item in enumerate(items, start=first):
                 job_id = job_id_of(batch_id, number)
@@ -82,15 +84,16 @@ class BatchLedger:
                     pipe.expire(job_key(job_id), self._keep_s)
                 state = JobState(fields["state"])
                 entered.setdefault(state, {})[job_id] = now_s
-                milliseconds = int(fields.get("speech_s", 0) * 1000 + 0.5)
-                pipe.hincrby(batch_key(batch_id) + ":states", f"{state}_ms", milliseconds)
+                grown[state] += 1
+                grown[f"{state}_ms"] += int(fields.get("speech_s", 0) * 1000 + 0.5)
             for state, ids in entered.items():
                 pipe.zadd(state_key(state), ids)
-                pipe.hincrby(batch_key(batch_id) + ":states", state, len(ids))
             converted = sum(_is_converted(item) for item in items)
-            pipe.hincrby(batch_key(batch_id), "converted", converted)
-            written: dict[Any, Any] = {"items": first + len(items), "written_s": now_s}
-            pipe.hset(batch_key(batch_id), mapping=written)
+            args: list[str | float] = [first + len(items), now_s, converted]
+            for field, more in grown.items():
+                args += [field, more]
+            keys = [batch_key(batch_id), batch_key(batch_id) + ":states"]
+            self._redis.register_script(COUNT)(keys=keys, args=args, client=pipe)
             pipe.execute()
 
     def ask_for_book(self, batch_id: str, job: AssembleJob, now_s: float) -> None:
