@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.durability import FileSync, FilesystemSync, GroupCommit, Sync, Volatile, sync_of
+from worker.durability import GroupCommit
 from worker.errors import StoreFailed
 
 #: Longer than any of these waits can honestly take.
@@ -244,90 +243,3 @@ def test_what_never_flushed_can_be_closed_twice(disk: FakeDisk) -> None:
 
     assert disk.closed
     assert disk.ticks == []
-
-
-def test_volatile_does_nothing_where_nothing_is(tmp_path: Path) -> None:
-    volatile = Volatile()
-
-    volatile.flush(tmp_path / "absent")
-    volatile.close()
-
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("make", [sync_of, FileSync])
-def test_a_real_disk_syncs_again_and_again(
-    tmp_path: Path, threads: ThreadPoolExecutor, make: Callable[[Path], Sync]
-) -> None:
-    commit = GroupCommit(make(tmp_path))
-
-    def store(name: int) -> None:
-        entry = tmp_path / f"shard{name % 3}" / str(name)
-        entry.mkdir(parents=True)
-        (entry / "audio").write_bytes(b"audio")
-        commit.flush(entry)
-
-    flushes = [threads.submit(store, name) for name in range(40)]
-    wait(flushes, LIMIT_S)
-    commit.close()
-
-    assert [flush.exception() for flush in flushes] == [None] * 40
-
-
-@pytest.mark.parametrize("make", [sync_of, FileSync])
-def test_a_missing_directory_is_an_error_that_heals(
-    tmp_path: Path, make: Callable[[Path], Sync]
-) -> None:
-    root = tmp_path / "processed"
-    commit = GroupCommit(make(root))
-
-    with pytest.raises(FileNotFoundError):
-        commit.flush(root / "entry")
-    (root / "entry").mkdir(parents=True)
-    commit.flush(root / "entry")
-    commit.close()
-
-
-@pytest.mark.skipif(not isinstance(sync_of(Path("/")), FilesystemSync), reason="needs syncfs")
-def test_a_new_directory_at_the_root_is_opened_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "processed"
-    opened: list[Path] = []
-    really_open = os.open
-    monkeypatch.setattr(
-        "worker.durability.os.open",
-        lambda path, flags: opened.append(path) or really_open(path, flags),
-    )
-    sync = sync_of(root)
-
-    root.mkdir()
-    sync.sync([root])
-    sync.sync([root])
-    root.rename(tmp_path / "old")
-    root.mkdir()
-    sync.sync([root])
-    sync.close()
-
-    assert opened == [root, root]
-
-
-def test_file_sync_makes_the_files_durable_before_the_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = tmp_path / "ab" / "entry"
-    entry.mkdir(parents=True)
-    for name in ("audio.wav", "job.json"):
-        (entry / name).touch()
-    synced: list[int] = []
-    monkeypatch.setattr(
-        "worker.durability.os.fsync", lambda number: synced.append(os.fstat(number).st_ino)
-    )
-
-    FileSync(tmp_path).sync([entry, entry])
-
-    files = {path.stat().st_ino for path in entry.iterdir()}
-    names = {path.stat().st_ino for path in (entry, entry.parent, tmp_path)}
-    assert set(synced[:2]) == files
-    assert set(synced[2:]) == names
-    assert len(synced) == 5

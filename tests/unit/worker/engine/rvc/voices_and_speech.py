@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from worker.engine.converter import Source
+from worker.engine.request import ConversionRequest
 from worker.engine.rvc.index_file import read_index
 from worker.engine.rvc.parcel import parcel
 from worker.engine.rvc.retrieval import Index
 from worker.engine.rvc.voice import Voice
 from worker.engine.rvc.voice_file import read_voice
 from worker.engine.rvc.weights import prepare
+
+#: As other programs do it: what the converter does by itself.
+COMPAT = {"length": "compat"}
 
 
 def speech(seconds: float, seed: int = 0) -> Tensor:
@@ -30,3 +36,10 @@ def loaded(file: Path, index: Path | None = None) -> Voice:
     found = read_voice(file)
     weights = parcel(prepare(found), torch.float32).tree
     return Voice("tiny", found.config, weights, index and Index(read_index(index)))
+
+
+def source(name: str, voice: str, seconds: float = 1.0, **parameters: Any) -> Source:
+    """What one says, to be converted into `voice`; its name decides what that is."""
+    samples = speech(seconds, seed=len(name)).numpy()
+    wanted = ConversionRequest(voice, 17, {**COMPAT, **parameters})
+    return Source(name, samples, 16000, wanted)

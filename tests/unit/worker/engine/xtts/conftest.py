@@ -77,6 +77,15 @@ def directory(written_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def state(directory: Path) -> dict[str, Any]:
+    """The tensors of the checkpoint that is to be spoilt."""
+    import torch
+
+    tensors: dict[str, Any] = torch.load(directory / "model.pth")["model"]
+    return tensors
+
+
+@pytest.fixture
 def rewritten() -> Callable[..., None]:
     """Changes keys of a JSON file: `rewritten(file, gpt_cond_len=6)`."""
 

@@ -43,6 +43,11 @@ FIRST_LETTER_ID = 40
 LETTERS = "abcdefghijklmnopqrstuvwxyzáéíóúãõçñäöüßабвгдежзий0123456789.,!?'-"
 
 
+#: Tensors to be spoilt: of the decoder, and of the vocoder.
+A_LAYER = "gpt.gpt.h.1.mlp.c_fc.weight"
+A_CONVOLUTION = "hifigan_decoder.waveform_decoder.ups.2"
+
+
 @contextmanager
 def slim() -> Iterator[None]:
     """Make coqui-tts build a small vocoder and speaker encoder; their sizes are in no file."""
@@ -95,6 +100,12 @@ def write_checkpoint(
         {name: voice(generator) for name in VOICES},
         directory / "speakers_xtts.pth",
     )
+
+
+def save(directory: Path, state: dict[str, Tensor], **others: Any) -> Path:
+    """Put other tensors into a checkpoint."""
+    torch.save({"model": state, **others}, directory / "model.pth")
+    return directory
 
 
 def configuration(max_audio_tokens: int = MAX_AUDIO_TOKENS) -> Any:
