@@ -32,6 +32,9 @@ XTTS_STAGES: Final[dict[type, tuple[str, ...]]] = {
     Engine: ("_admit", "_deliver", "_free"),
 }
 
+#: The stage of which a turn of the engine has one.
+TURN: Final = "burst"
+
 #: Kernels that are shown.
 _SHOWN = 16
 
@@ -48,6 +51,11 @@ class Idle:
     pauses_ns: int
     #: For the host, by the stage that launched the kernel which came at last.
     waits_ns: Counter[str]
+
+    @property
+    def waited_ns(self) -> int:
+        """All that was the host's."""
+        return sum(self.waits_ns.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +79,21 @@ class EngineProfile:
                 self._watch(owner, name)
 
     def watch(self, seconds: float) -> None:
-        """Watch for so long twice, first the host, then the GPU, and print what was seen."""
+        """Watch for so long each the pace, the host and the GPU, and print what was seen."""
+        begun_ns = time.time_ns()
+        time.sleep(seconds)
+        pace = self._turns(begun_ns, begun_ns + int(seconds * 1e9)) / seconds
+        print(f"   == unwatched, {seconds:.0f} s: {pace:.2f} turns a second")
         with StackSampler(self._phases) as looks:
             time.sleep(seconds)
         print(f"   == host, {seconds:.0f} s")
         looks.tell()
         if torch.cuda.is_available():
             print(f"   == GPU, {seconds:.0f} s")
-            self._watch_gpu(seconds)
+            self._watch_gpu(seconds, pace)
+
+    def _turns(self, start_ns: int, end_ns: int) -> int:
+        return sum(one.name == TURN and start_ns <= one.end_ns < end_ns for one in self._spans)
 
     def _watch(self, owner: Any, name: str) -> None:
         plain = getattr(owner, name)
@@ -93,7 +108,7 @@ class EngineProfile:
         watched.__name__ = name
         setattr(owner, name, watched)
 
-    def _watch_gpu(self, seconds: float) -> None:
+    def _watch_gpu(self, seconds: float, pace: float) -> None:
         first = len(self._spans)
         with profile(activities=[ProfilerActivity.CUDA]) as found:
             start_ns = time.time_ns()
@@ -112,7 +127,9 @@ class EngineProfile:
             (kernel.start_ns(), kernel.duration_ns(), stage)
             for kernel, stage in zip(kernels, stages, strict=True)
         ]
-        _tell_idle(works, start_ns, end_ns)
+        idle, turns = idle_ns(works, start_ns, end_ns), self._turns(start_ns, end_ns)
+        _tell_idle(idle, len(works), end_ns - start_ns)
+        print(f"   {_unwatched(end_ns - start_ns - idle.waited_ns, turns, pace)}")
         _tell_stages(kernels, stages, spans, (end_ns - start_ns) / 1e9)
 
 
@@ -131,14 +148,29 @@ def idle_ns(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -
     return Idle(pauses_ns, waits_ns)
 
 
-def _tell_idle(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -> None:
-    idle, watched_ns = idle_ns(works, start_ns, end_ns), end_ns - start_ns
-    waited_ns = sum(idle.waits_ns.values())
+def host_share(own_ns: int, turns: int, pace: float) -> float:
+    """Return how much of the time a GPU waits for a host that nobody watches.
+
+    Kernels, and the pauses between them, are as long as ever while they are watched, and the
+    host is slower: so the GPU's own time of a turn is what was watched, `turns` in `own_ns`, and
+    their `pace` a second is what was not.
+    """
+    return 1.0 - own_ns / turns / 1e9 * pace
+
+
+def _unwatched(own_ns: int, turns: int, pace: float) -> str:
+    if not turns:
+        return "no turn"
+    share = host_share(own_ns, turns, pace)
+    return f"{turns} turns; unwatched, {pace:.2f} a second, the GPU waits for the host {share:.1%}"
+
+
+def _tell_idle(idle: Idle, kernels: int, watched_ns: int) -> None:
+    pauses, waits = idle.pauses_ns / watched_ns, idle.waited_ns / watched_ns
     before = ", ".join(f"{n} {t / watched_ns:.2%}" for n, t in idle.waits_ns.most_common())
     print(
-        f"   busy {1 - (idle.pauses_ns + waited_ns) / watched_ns:.1%} of the time, "
-        f"{len(works)} kernels; between two of them {idle.pauses_ns / watched_ns:.1%}; "
-        f"waits for the host {waited_ns / watched_ns:.1%}: before {before}"
+        f"   busy {1 - pauses - waits:.1%} of the time, {kernels} kernels; between two of them "
+        f"{pauses:.1%}; waits for the host {waits:.1%}: before {before}"
     )
 
 

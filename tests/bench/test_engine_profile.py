@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .engine_profile import PAUSE_NS, idle_ns
+import pytest
+
+from .engine_profile import PAUSE_NS, host_share, idle_ns
 
 MS = 1_000_000
 
@@ -39,3 +41,8 @@ def test_nothing_behind_the_end_counts():
 def test_what_comes_after_the_last_kernel_is_idle_too():
     assert idle_ns([], 0, 10 * MS).waits_ns == {"the end": 10 * MS}
     assert idle_ns([(0, 1 * MS, "burst")], 0, 10 * MS).waits_ns == {"the end": 9 * MS}
+
+
+def test_what_a_watched_gpu_does_in_a_turn_it_does_as_often_as_it_turns_unwatched():
+    # 30 turns of 90 ms in 3 s that a slow host made of 2.7 s of work; unwatched, 11 a second.
+    assert host_share(2700 * MS, 30, 11.0) == pytest.approx(0.01)
