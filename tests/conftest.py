@@ -24,6 +24,12 @@ CHECKOUT = Path(__file__).parents[1]
 #: How long a worker of the tests may take until it is ready; generous, as machines are shared.
 READY_TIMEOUT_S = 60.0
 
+#: What a person at the keyboard stops a process with, and what that does to Python.
+_OF_THE_KEYBOARD = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+}
+
 #: A second less per worker: nobody here listens to gossip.
 LEAN = ("--loglevel=info", "--without-gossip", "--without-mingle")
 
@@ -47,6 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Without torch whole files are skipped, which CI must not take for a success."""
     if os.environ.get("CI") and importlib.util.find_spec("torch") is None:
         raise pytest.UsageError("torch is missing, and CI must have it")
+    # A shell has what it runs in the background ignore them, and children would inherit that.
+    for number, action in _OF_THE_KEYBOARD.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 @pytest.hookimpl(optionalhook=True)
