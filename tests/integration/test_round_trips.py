@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from redis import ConnectionError
+from redis.connection import AbstractConnection
 
 from producer.backlog import expected_s
-from producer.batch.account import new_batch_id
-from producer.batch.ledger import BatchLedger
-from producer.batch.reading import Item
-from producer.batch.schedule import Schedule
+from producer.batch.ledger import PIECE
 from producer.job import SpeechJob
 from producer.ledger import Ledger
-from producer.queues import state_key
+from producer.queues import QUEUE_OF, Priority, state_key
 from producer.state import JobState
 from worker.courier import Courier
 
@@ -26,6 +27,26 @@ def courier(client) -> Courier:
     courier = Courier(client, 30)
     yield courier
     courier.close()
+
+
+@pytest.fixture
+def cut(monkeypatch) -> Callable[[Callable[[Any], bool]], threading.Event]:
+    """Cuts a connection before the first reply that is such a one: Redis has done it by then."""
+
+    def before(is_such: Callable[[Any], bool]) -> threading.Event:
+        swallowed, read = threading.Event(), AbstractConnection.read_response
+
+        def read_or_cut(connection: AbstractConnection, *given: Any, **named: Any) -> Any:
+            reply = read(connection, *given, **named)
+            if not swallowed.is_set() and is_such(reply):
+                swallowed.set()
+                raise ConnectionError("cut")
+            return reply
+
+        monkeypatch.setattr(AbstractConnection, "read_response", read_or_cut)
+        return swallowed
+
+    return before
 
 
 def test_a_script_that_redis_has_forgotten_is_loaded_again_for_all_who_run_it(courier, client):
@@ -66,12 +87,16 @@ def test_a_job_runs_through_a_ledger_that_asks_by_the_courier(courier):
     assert ledger.counts()[JobState.DONE] == 1
 
 
-def test_an_attempt_whose_first_reply_was_lost_asks_again_and_counts_once(farm, client):
-    ledger, job_id = farm.ledger, farm.submit("hi").id
-    asked = [ledger.start(job_id, "w@test", 2.0, "token", "tag") for _ in range(3)]
+def test_an_attempt_whose_first_reply_was_lost_asks_again_and_counts_once(farm, client, cut):
+    ledger, job = farm.ledger, SpeechJob(text="hi")
+    job_id = farm.submit(job.text).id
 
+    swallowed = cut(lambda reply: isinstance(reply, list) and reply[:1] == ["queued"])
+    started = ledger.start(job_id, "w@test", 2.0, "token", "tag")
+
+    assert swallowed.is_set()
     row = ledger.row(job_id)
-    assert asked[1:] == asked[:1] * 2
+    assert started == (row.encoded, 0)
     assert (row.attempts, row.losses, row.state) == (1, 0, JobState.RUNNING)
     assert client.zscore(state_key(JobState.RUNNING), job_id) == 2.0
 
@@ -84,15 +109,29 @@ def test_another_attempt_at_a_running_job_is_still_one_more_and_a_loss(farm):
     assert (ledger.row(job_id).attempts, ledger.row(job_id).losses) == (2, 1)
 
 
-def test_items_that_are_written_again_after_a_cut_are_counted_once(client):
-    ledger, batch_id = BatchLedger(client, keep_s=60), new_batch_id()
-    job = SpeechJob(text="hi")
-    items = [Item("a line", f"item-{n}", job) for n in range(3)]
-    ledger.open(batch_id, "book", "me", Schedule(), 1.0)
+def test_items_whose_first_reply_was_lost_are_written_again_and_counted_once(farm, cut):
+    swallowed = cut(lambda reply: isinstance(reply, list) and len(reply) > PIECE)
 
-    for first, piece in ((0, items[:2]), (0, items[:2]), (2, items[2:]), (2, items[2:])):
-        ledger.write(batch_id, first, piece, 2.0)
+    batch = farm.batch(["hi"] * (PIECE + 1))
 
-    row = ledger.row(batch_id)
-    assert (row.items, row.counts[JobState.WAITING_WINDOW], sum(row.counts.values())) == (3, 3, 3)
-    assert row.total_s == pytest.approx(3 * expected_s(job), abs=0.002)
+    assert swallowed.is_set()
+    row = batch.row()
+    assert {state: n for state, n in row.counts.items() if n} == {
+        JobState.WAITING_WINDOW: row.items
+    }
+    assert row.items == PIECE + 1
+    assert row.total_s == pytest.approx(row.items * expected_s(SpeechJob(text="hi")), rel=0.01)
+
+
+def test_a_retry_whose_reply_was_lost_is_one_and_says_so(farm, client, cut):
+    job = farm.submit("hi")
+    client.delete(QUEUE_OF[Priority.INTERACTIVE])
+    farm.ledger.change(job.id, JobState.FAILED, 2.0, reason="internal")
+
+    swallowed = cut(lambda reply: reply == "failed")
+
+    assert job.retry()
+    assert swallowed.is_set()
+    assert job.row().state is JobState.QUEUED
+    assert client.llen(QUEUE_OF[Priority.INTERACTIVE]) == 1
+    assert not job.retry()
