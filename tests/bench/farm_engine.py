@@ -7,12 +7,14 @@ JSON for each load. Which engine, and how: the settings of a worker, from the en
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Final
 
 from producer.job import speech_job
@@ -77,6 +79,22 @@ class LoneEngine:
         }
         return {**found, "failed": failed, "slots": self.offer.slots, "lengths_s": lengths_s}
 
+    def occupy(self, numbers: Sequence[int], is_over: Callable[[], bool]) -> None:
+        """Speak these jobs, and again, until it `is_over`: the batch stays full till then."""
+        chunks = [chunk for number in numbers for chunk in self._chunks(number, None)]
+        ahead = _AHEAD * self.offer.slots
+        room = threading.Semaphore(ahead)
+        for passage, chunk in (
+            (passage, chunk) for passage in itertools.count() for chunk in chunks
+        ):
+            room.acquire()
+            if is_over():
+                break
+            again = replace(chunk, id=f"{passage}.{chunk.id}")
+            self._engine.submit(again).add_done_callback(lambda _: room.release())
+        for _ in range(ahead - 1):
+            room.acquire()  # As the last of those under way ends.
+
     def _chunks(self, number: int, convert: str | None) -> Sequence[ChunkRequest]:
         voices = [voice.name for voice in self.offer.voices]
         (fields,) = jobs([number], voices, convert=convert, priority=Priority.BATCH)
@@ -105,7 +123,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
     if options.profile_s and not options.jobs:
-        parser.error("--profile-s needs --jobs, enough to keep the engine busy meanwhile")
+        parser.error("--profile-s needs --jobs, which are spoken again and again meanwhile")
     profile = EngineProfile(XTTS_STAGES, ()) if options.profile_s else None
     begun_s = time.monotonic()
     engine = LoneEngine(WorkerSettings.load())
@@ -123,8 +141,7 @@ def main(arguments: Sequence[str]) -> None:
     if profile is not None:
         watch = threading.Timer(PROFILE_LEAD_S, profile.watch, [options.profile_s])
         watch.start()
-        engine.speak(range(options.jobs), None)
-        watch.join()
+        engine.occupy(range(options.jobs), lambda: not watch.is_alive())
     engine.close()
 
 
