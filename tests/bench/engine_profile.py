@@ -151,11 +151,11 @@ def idle_ns(works: Sequence[tuple[int, int, str]], start_ns: int, end_ns: int) -
 def host_share(own_ns: int, turns: int, pace: float) -> float:
     """Return how much of the time a GPU waits for a host that nobody watches.
 
-    Kernels, and the pauses between them, are as long as ever while they are watched, and the
-    host is slower: so the GPU's own time of a turn is what was watched, `turns` in `own_ns`, and
-    their `pace` a second is what was not.
+    Kernels, and the pauses between them, are hardly longer while they are watched, but the host is
+    slower: so the GPU's own time of a turn is what was watched, `turns` in `own_ns`, and their
+    `pace` a second is what was not. None is the least that comes of it.
     """
-    return 1.0 - own_ns / turns / 1e9 * pace
+    return max(0.0, 1.0 - own_ns / turns / 1e9 * pace)
 
 
 def _unwatched(own_ns: int, turns: int, pace: float) -> str:

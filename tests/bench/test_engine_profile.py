@@ -46,3 +46,4 @@ def test_what_comes_after_the_last_kernel_is_idle_too():
 def test_what_a_watched_gpu_does_in_a_turn_it_does_as_often_as_it_turns_unwatched():
     # 30 turns of 90 ms in 3 s that a slow host made of 2.7 s of work; unwatched, 11 a second.
     assert host_share(2700 * MS, 30, 11.0) == pytest.approx(0.01)
+    assert host_share(2700 * MS, 30, 12.0) == 0.0

@@ -239,7 +239,7 @@ def time_lone(weights: Weights) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Print all tables."""
-    from tests.bench.xtts_pipeline_proofs import prove_invariance
+    from tests.bench.xtts_pipeline_proofs import prove_half_precision, prove_invariance
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16", help="of the GPT")
@@ -253,6 +253,8 @@ def main(arguments: Sequence[str]) -> None:
         print(f"\nvocoder alone, {name}, channels last, {how}, recorded")
         for width, rows in ROWS.items():
             time_vocoder(vocoder, DTYPES[name], rows, width, triton=triton)
+    print("\nwhat half precision changes")
+    prove_half_precision(vocoder)
     print("\nrows alone and among others, samples on the host")
     for name in ("fp32", options.dtype):
         prove_invariance(Weights.random(DTYPES[name]), 256)

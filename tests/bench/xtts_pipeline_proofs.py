@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from worker.engine.full_precision import keep_float32_exact
 from worker.engine.request import Samples
+from worker.engine.xtts.hifigan import generator_for
+from worker.engine.xtts.vocoder import ROWS
+from worker.engine.xtts.vocoder_weights import VocoderWeights
 
 from .xtts_pipeline import Pipeline, Weights
 from .xtts_rows import BURST
@@ -62,3 +66,31 @@ def prove_steadiness(weights: Weights, slots: int, chunks: int = 1000) -> bool:
         f"{host_after / 2**20:.1f} MiB"
     )
     return device_after <= device_before and host_after - host_before < 16 * 2**20
+
+
+@torch.inference_mode()
+def prove_half_precision(weights: VocoderWeights) -> bool:
+    """Samples in half precision, as torch makes them and fused, beside torch's in float32."""
+    keep_float32_exact()
+    draw = torch.Generator(weights.last.device).manual_seed(0)
+    held = True
+    for width, rows in ROWS.items():
+        frames = conditions = None
+        made = []
+        for dtype, triton in (
+            (torch.float32, False),
+            (torch.float16, False),
+            (torch.float16, True),
+        ):
+            network = generator_for(weights, dtype, "channels_last", triton=triton)
+            if frames is None:
+                frames = network.frames(rows, width).normal_(generator=draw)
+                conditions = network.conditions(rows).normal_(generator=draw)
+            given, voices = network.frames(rows, width), network.conditions(rows)
+            made.append(network(given.copy_(frames), voices.copy_(conditions)).double())
+        exact, *halves = made
+        torchs, fused = (float((half - exact).norm() / exact.norm()) for half in halves)
+        shape = f"{rows:2} windows of {width:3}"
+        print(f"   {shape}: fp16 off by {torchs:.2e} of the norm, fused {fused:.2e}")
+        held &= fused < 2 * torchs
+    return held

@@ -1,6 +1,7 @@
-"""The residual blocks of a HiFi-GAN with everything between two convolutions in one kernel.
+"""The residual blocks of a HiFi-GAN with everything between two convolutions in one pass.
 
-Signals are [rows, channels, 1, time], channels last; each sum is written to memory once.
+Signals are [rows, channels, 1, time], channels last. Each is written to memory once, activated:
+what it was before follows from that.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from .hifigan_convolution import convolve, fits
 from .hifigan_kernels import finish
-from .hifigan_slopes import SLOPE
+from .hifigan_slopes import AS_IS, SLOPE
 
 
 class Convolution(Protocol):
@@ -33,30 +34,16 @@ Block = Sequence[tuple[Convolution, Convolution]]
 
 
 def mean_of_blocks(
-    plain: Tensor,
-    active: Tensor,
-    blocks: Sequence[Block],
-    dilations: Sequence[Sequence[int]],
-    slope: float,
+    x: Tensor, blocks: Sequence[Block], dilations: Sequence[Sequence[int]], slope: float
 ) -> Tensor:
-    """Return the activated mean of what residual blocks make of a signal.
+    """Return the activated mean of what residual blocks make of a signal, which comes activated.
 
-    The signal comes twice, as it is and activated; `slope` is that of the activation behind the
-    mean. One row of `dilations` for each block.
+    `slope` is that of the activation behind the mean. One row of `dilations` for each block.
     """
     mixed: Tensor | None = None
-    for place, (block, steps) in enumerate(zip(blocks, dilations, strict=True), 1):
-        total, entry = plain, active
-        for (dilated, straight), dilation in zip(block[:-1], steps[:-1], strict=True):
-            change = _changed(entry, dilated, straight, dilation)
-            summed = torch.empty_like(change)
-            entry = finish(change, straight.bias, SLOPE, residual=total, summed=summed)
-            total = summed
-        dilated, straight = block[-1]
-        change = _changed(entry, dilated, straight, steps[-1])
-        if place < len(blocks):
-            mixed = finish(change, straight.bias, None, residual=total, others=mixed)
-    return finish(change, straight.bias, slope, residual=total, others=mixed, gain=1 / len(blocks))
+    for block, steps in zip(blocks[:-1], dilations[:-1], strict=True):
+        mixed = _through(x, block, steps, AS_IS, mixed)
+    return _through(x, blocks[-1], dilations[-1], slope, mixed, 1 / len(blocks))
 
 
 def convolved(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
@@ -65,7 +52,35 @@ def convolved(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     return conv2d(x, weight, padding=(0, padding), dilation=(1, dilation))
 
 
-def _changed(x: Tensor, dilated: Convolution, straight: Convolution, dilation: int) -> Tensor:
-    """Return what a pair of convolutions makes of the activated `x`, its last bias missing."""
-    between = finish(convolved(x, dilated.weight, dilation), dilated.bias, SLOPE)
-    return convolved(between, straight.weight)
+def _through(
+    x: Tensor,
+    block: Block,
+    steps: Sequence[int],
+    slope: float,
+    others: Tensor | None,
+    gain: float = 1.0,
+) -> Tensor:
+    """Return what one block makes of `x`, plus `others`, times `gain`, activated with `slope`."""
+    way = convolve if fits(x) else _convolved_by_library
+    for (dilated, straight), dilation in zip(block[:-1], steps[:-1], strict=True):
+        between = way(x, dilated.weight, dilated.bias, SLOPE, dilation)
+        x = way(between, straight.weight, straight.bias, SLOPE, residual=x)
+    dilated, straight = block[-1]
+    between = way(x, dilated.weight, dilated.bias, SLOPE, steps[-1])
+    return way(between, straight.weight, straight.bias, slope, residual=x, others=others, gain=gain)
+
+
+def _convolved_by_library(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    slope: float,
+    dilation: int = 1,
+    *,
+    residual: Tensor | None = None,
+    others: Tensor | None = None,
+    gain: float = 1.0,
+) -> Tensor:
+    """Return what `convolve` returns, for what does not fit it."""
+    x = convolved(x, weight, dilation)
+    return finish(x, bias, slope, residual=residual, others=others, gain=gain)

@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .hifigan_slopes import SLOPE
+
 #: Elements of one program: 8 for each thread of 4 warps, which is one 16-byte read in half.
 _BLOCK: Final = 1024
 
@@ -28,12 +30,11 @@ def _finish(
     others_ptr,
     drive_ptr,
     drive_weight_ptr,
-    sum_ptr,
-    active_ptr,
     count,
     row_size,
     gain,
     slope,
+    residual_slope,
     CHANNELS: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ):
@@ -47,7 +48,8 @@ def _finish(
         shifts = (places // row_size) * CHANNELS + channels
         x += tl.load(shift_ptr + shifts, mask=live).to(tl.float32)
     if residual_ptr is not None:
-        x += tl.load(residual_ptr + places, mask=live).to(tl.float32)
+        residual = tl.load(residual_ptr + places, mask=live).to(tl.float32)
+        x += tl.where(residual > 0, residual, residual / residual_slope)
     if others_ptr is not None:
         x += tl.load(others_ptr + places, mask=live).to(tl.float32)
     if drive_ptr is not None:
@@ -55,31 +57,26 @@ def _finish(
         drive = tl.load(drive_ptr + places // CHANNELS, mask=live).to(tl.float32)
         x += drive * tl.load(drive_weight_ptr + channels).to(tl.float32)
     x *= gain
-    if sum_ptr is not None:
-        tl.store(sum_ptr + places, x.to(sum_ptr.dtype.element_ty), mask=live)
-    if active_ptr is not None:
-        active = tl.where(x > 0, x, x * slope)
-        tl.store(active_ptr + places, active.to(active_ptr.dtype.element_ty), mask=live)
+    x = tl.where(x > 0, x, x * slope)
+    tl.store(x_ptr + places, x.to(x_ptr.dtype.element_ty), mask=live)
 
 
 def finish(
     x: Tensor,
     bias: Tensor,
-    slope: float | None,
+    slope: float,
     *,
     shift: Tensor | None = None,
     residual: Tensor | None = None,
     others: Tensor | None = None,
     drive: tuple[Tensor, Tensor] | None = None,
     gain: float = 1.0,
-    summed: Tensor | None = None,
 ) -> Tensor:
-    """Return `leaky_relu(y, slope)`, or `y` where `slope` is None, in the place of `x`.
+    """Return `leaky_relu((x + bias + shift + r + others + drive) * gain, slope)` in place of `x`.
 
-    `y = (x + bias + shift + residual + others + drive) * gain`; it is also written to `summed`,
-    if there is one. Signals are [rows, channels, 1, time], channels last; `bias` is [channels] and
-    `shift` [rows, channels], contiguous. `drive` is one number for each position, [rows, time],
-    and what it counts in each channel, [channels].
+    Signals are [rows, channels, 1, time], channels last, and `residual` is r activated with
+    `SLOPE`; `bias` is [channels] and `shift` [rows, channels], contiguous. `drive` is one number
+    for each position, [rows, time], and what it counts in each channel, [channels].
     """
     rows, channels = x.shape[:2]
     count = x.numel()
@@ -90,12 +87,11 @@ def finish(
         residual,
         others,
         *(drive or (None, None)),
-        x if slope is None else summed,
-        None if slope is None else x,
         count,
         count // rows,
         gain,
-        slope or 0.0,
+        slope,
+        SLOPE,
         CHANNELS=channels,
         BLOCK=_BLOCK,
         num_warps=4,

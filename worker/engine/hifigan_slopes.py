@@ -9,3 +9,6 @@ SLOPE: Final = 0.1
 
 #: Of the last one, before the samples.
 LAST_SLOPE: Final = 0.01
+
+#: That of no activation.
+AS_IS: Final = 1.0

@@ -24,15 +24,13 @@ def generate_fused(
     for stage, rate, stride, slope in zip(
         weights.stages, config.upsample_rates, config.source_strides, slopes, strict=True
     ):
-        plain, active = _upsampled(x, stage, rate, source, stride)
-        x = mean_of_blocks(plain, active, stage.blocks, config.block_dilations, slope)
+        x = _upsampled(x, stage, rate, source, stride)
+        x = mean_of_blocks(x, stage.blocks, config.block_dilations, slope)
     return convolved(x, weights.last).tanh_().flatten(1)
 
 
-def _upsampled(
-    x: Tensor, stage: Stage, rate: int, source: Tensor | None, stride: int
-) -> tuple[Tensor, Tensor]:
-    """Return a stage's signal, the source in it, as it is and activated."""
+def _upsampled(x: Tensor, stage: Stage, rate: int, source: Tensor | None, stride: int) -> Tensor:
+    """Return a stage's signal, the source in it, activated."""
     weight, bias = stage.upsampling.weight, stage.upsampling.bias
     # With the channels innermost, those of `rate` positions are the positions themselves.
     rows, _, _, time = x.shape
@@ -44,8 +42,7 @@ def _upsampled(
             drive = (source.contiguous(), stage.source[0])
         else:
             add_source(x[:, :, 0].transpose(1, 2), source, stage.source, stride)
-    plain = torch.empty_like(x)
-    return plain, finish(x, bias, SLOPE, drive=drive, summed=plain)
+    return finish(x, bias, SLOPE, drive=drive)
 
 
 def _laid_out(x: Tensor) -> Tensor:

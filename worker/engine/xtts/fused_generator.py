@@ -53,6 +53,5 @@ def _stage(x: Tensor, stage: Stage, stride: int, shift: Tensor, slope: float) ->
     weight, bias = stage.upsampling.weight, stage.upsampling.bias
     padding = (weight.shape[-1] - stride) // 2
     x = conv_transpose2d(x, weight, stride=(1, stride), padding=(0, padding))
-    plain = torch.empty_like(x)
-    active = finish(x, bias, SLOPE, shift=shift, summed=plain)
-    return mean_of_blocks(plain, active, stage.blocks, [DILATIONS] * len(stage.blocks), slope)
+    x = finish(x, bias, SLOPE, shift=shift)
+    return mean_of_blocks(x, stage.blocks, [DILATIONS] * len(stage.blocks), slope)
