@@ -6,8 +6,6 @@ of the file.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import wave
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,6 +18,7 @@ import soxr
 from producer.book_entry import BOOK_STEM
 from producer.job import RATES_OF, AudioFormat, OutputSpec
 
+from .audio_sink import AudioSink
 from .engine.request import Samples
 from .errors import BadAudio, StoreFailed
 
@@ -48,13 +47,6 @@ MAX_WAV_SAMPLES: Final = (2**32 - 1 - 44) // 2
 #: The largest and the smallest sample of 16 bits.
 _LARGEST: Final = 32767.0
 _SMALLEST: Final = -32768.0
-
-#: Bytes from which on what is to be written goes to the system. A shorter file is made in memory
-#: and written as a whole: half a minute of WAV at 24 kHz, as most jobs are.
-TOGETHER_BYTES: Final = 2 << 20
-
-#: Bytes of a file that are read together for its hash.
-_READ_BYTES: Final = 1 << 20
 
 
 def choose_rate(output: OutputSpec, native_rate_hz: int) -> int:
@@ -118,7 +110,7 @@ class AudioWriter:
         self._limit_samples = MAX_WAV_SAMPLES if format == "wav" else None
         #: Samples written so far.
         self.samples = 0
-        self._sink = _Sink(path)
+        self._sink = AudioSink(path)
         self._encoder = (
             _WavEncoder(self._sink, rate_hz)
             if format == "wav"
@@ -160,7 +152,7 @@ class _WavEncoder:
     each call takes the interpreter from another thread.
     """
 
-    def __init__(self, sink: _Sink, rate_hz: int) -> None:
+    def __init__(self, sink: AudioSink, rate_hz: int) -> None:
         file: Any = sink
         self._file = wave.Wave_write(file)
         self._file.setnchannels(1)
@@ -168,96 +160,7 @@ class _WavEncoder:
         self._file.setframerate(rate_hz)
 
     def write(self, samples: npt.NDArray[np.int16]) -> None:
-        self._file.writeframesraw(samples.tobytes())
+        self._file.writeframesraw(samples.data)
 
     def close(self) -> None:
         self._file.close()
-
-
-class _Sink:
-    """The file as an encoder sees it: one that never fails.
-
-    By a path, libsndfile would lose the error number of a full disk, and would fsync each
-    file by itself when it is closed. So the error is kept here, for `check`.
-
-    Its place is kept here too, and what is written is held as long as it is short: each call of
-    the system gives the interpreter away to another thread.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        #: None until something is written to it.
-        self._file: int | None = None
-        self._is_closed = False
-        self._place = 0
-        #: What is not written yet, and where in the file it begins.
-        self._held = bytearray()
-        self._held_from = 0
-        #: Up to where it was ever written.
-        self.size_bytes = 0
-        self._error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        if not self._held_from <= self._place <= self._held_from + len(self._held):
-            self._write_out()
-            self._held_from = self._place
-        start = self._place - self._held_from
-        self._held[start : start + len(data)] = data
-        self._place += len(data)
-        self.size_bytes = max(self.size_bytes, self._place)
-        if len(self._held) >= TOGETHER_BYTES:
-            self._write_out()
-        return len(data)
-
-    def _write_out(self) -> None:
-        """Write what is held; the file is made at the first time."""
-        held, place = self._held, self._held_from
-        self._held, self._held_from = bytearray(), place + len(held)
-        try:
-            rest = memoryview(held)
-            while rest and self._error is None:
-                written = os.pwrite(self._opened(), rest, place)
-                place += written
-                rest = rest[written:]
-        except OSError as error:
-            self._error = error
-
-    def flush(self) -> None:
-        """Do nothing: an encoder's end is no reason to write."""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._place = offset + (0, self._place, self.size_bytes)[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def seal(self) -> str:
-        """Write what is left; return the hash of the whole file."""
-        if self._file is None and self._held_from == 0:
-            # It is all here.
-            digest = hashlib.sha256(self._held)
-            self._write_out()
-            return digest.hexdigest()
-        self._write_out()
-        digest = hashlib.sha256()
-        for place in range(0, self.size_bytes, _READ_BYTES):
-            digest.update(os.pread(self._opened(), _READ_BYTES, place))
-        return digest.hexdigest()
-
-    def close(self) -> None:
-        if not self._is_closed:
-            self._write_out()
-            self._is_closed = True
-            if self._file is not None:
-                os.close(self._file)
-
-    def check(self) -> None:
-        """Raise the first error of a write."""
-        if self._error is not None:
-            raise self._error
-
-    def _opened(self) -> int:
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        return self._file

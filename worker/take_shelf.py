@@ -33,6 +33,7 @@ from producer.volumes import TAKES, Volumes
 
 from .engine.affinity import unpinned
 from .engine.request import Take
+from .gathered import write_gathered
 from .tidiness import Thing, over_budget
 
 logger = get_logger(__name__)
@@ -130,10 +131,7 @@ def _beside(file: Path, rest: str) -> Path:
 
 
 def _write(part: Path, pieces: Sequence[memoryview]) -> None:
-    """Write a new file, in as few calls of the system as there can be.
-
-    Each call gives the interpreter away to another thread, and a book has thousands of takes.
-    """
+    """Write a new file."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         descriptor = os.open(part, flags, 0o666)
@@ -143,12 +141,7 @@ def _write(part: Path, pieces: Sequence[memoryview]) -> None:
             directory.mkdir(exist_ok=True)
         descriptor = os.open(part, flags, 0o666)
     try:
-        left = list(pieces)
-        while left:
-            written = os.writev(descriptor, left)
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            left[:1] = [piece[written:] for piece in left[:1]]
+        write_gathered(descriptor, pieces)
     finally:
         os.close(descriptor)
 

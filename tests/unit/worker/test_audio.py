@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from producer.job import RATES_OF, AudioFormat, OutputSpec
 from worker.audio import (
-    TOGETHER_BYTES,
     AudioWriter,
     Resampler,
     check_samples,
@@ -28,6 +27,7 @@ from worker.audio import (
     file_name,
     pcm16,
 )
+from worker.audio_sink import TOGETHER_BYTES
 from worker.engine.request import Samples
 from worker.errors import BadAudio, StoreFailed
 
@@ -85,7 +85,7 @@ def test_a_tone_is_the_same_tone_in_every_format(
 def held_bytes(together_bytes: int) -> Iterator[None]:
     """Let files be written to the disk whenever so much has come together."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.audio.TOGETHER_BYTES", together_bytes)
+        patch.setattr("worker.audio_sink.TOGETHER_BYTES", together_bytes)
         yield
 
 
@@ -154,13 +154,13 @@ def test_a_seal_tells_the_hash_and_the_length_of_the_file(
 def test_a_short_file_is_written_as_a_whole(
     tmp_path: Path, format: AudioFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pwrite, writes_bytes = os.pwrite, list[int]()
+    pwritev, writes_bytes = os.pwritev, list[int]()
 
-    def write(file: int, data: bytes, place: int) -> int:
-        writes_bytes.append(len(data))
-        return pwrite(file, data, place)
+    def write(file: int, pieces: list[memoryview], place: int) -> int:
+        writes_bytes.append(sum(map(len, pieces)))
+        return pwritev(file, pieces, place)
 
-    monkeypatch.setattr("os.pwrite", write)
+    monkeypatch.setattr("os.pwritev", write)
     # Its hash is that of what was written: it is not read again.
     monkeypatch.delattr("os.pread")
     writer = AudioWriter(tmp_path / "audio", format, 24000)

@@ -19,8 +19,10 @@ from worker.config import WorkerSettings
 from worker.engine.errors import UnfitAudio
 from worker.engine.espeak import EspeakModel
 from worker.engine.request import Take
+from worker.plan import Script
 from worker.pressroom import Pressroom
 from worker.recordings import judge
+from worker.rendition import LONG_CHUNKS, processors_for
 from worker.take_shelf import TakeShelf
 
 
@@ -55,6 +57,19 @@ def test_a_file_is_encoded_by_any_processor(while_written, tmp_path, monkeypatch
 
     assert shelf.store.find(KEY, "wav") is not None
     assert while_written == {PROCESSORS}
+
+
+@pytest.mark.parametrize(("chunks", "is_free"), [(1, False), (LONG_CHUNKS, True)])
+def test_the_thread_of_a_long_job_has_all_processors_until_its_end(chunks, is_free):
+    found: set[frozenset[int]] = set()
+
+    def render() -> None:
+        with processors_for(Script(iter(()), chunks)):
+            found.add(allowed())
+
+    in_pinned_thread(render)
+
+    assert (found == {PROCESSORS}) is is_free
 
 
 def test_a_recording_is_judged_by_any_processor(tmp_path: Path):

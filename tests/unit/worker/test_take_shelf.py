@@ -51,8 +51,8 @@ def test_a_take_comes_back_as_it_was_and_costs_no_time_again(shelf, take):
 
 @pytest.mark.parametrize("samples", [0, 1, 500])
 def test_a_disk_that_takes_a_little_at_a_time_gets_it_all(shelf, take, monkeypatch, samples):
-    whole = os.writev
-    monkeypatch.setattr(os, "writev", lambda fd, pieces: whole(fd, [pieces[0][:37]]))
+    whole = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda fd, pieces, at: whole(fd, [pieces[0][:37]], at))
     short = replace(take, samples=take.samples[:samples])
 
     shelf.keep(KEY, short)
@@ -63,10 +63,10 @@ def test_a_disk_that_takes_a_little_at_a_time_gets_it_all(shelf, take, monkeypat
 def test_nothing_half_is_left_of_a_take_that_the_disk_refused(shelf, take, monkeypatch):
     shelf.keep(OTHER, take)
 
-    def full(fd: int, pieces: object) -> int:
+    def full(fd: int, pieces: object, place: int) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "pwritev", full)
     shelf.keep(KEY, take)
 
     assert [thing.name for thing in shelf.things()] == [OTHER]
