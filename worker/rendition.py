@@ -40,8 +40,7 @@ ASKED_SHARE: Final = 1 / 16
 
 #: From so many chunks on the thread of a job has all processors until its end, as each take means
 #: work outside of the interpreter, and a thread that leaves the worker's own processor for each
-#: takes longer: on two processors a book of 5,559 chunks took 19.4 to 27.5 s so, and 15.7 to 17.3
-#: with its chapters' threads free of it (the fake engine, six runs).
+#: takes longer: docs/benchmarks.md has by how much.
 LONG_CHUNKS: Final = 8
 
 #: How often a job of many chunks tells how many are done, and hears whether it is to end. Each

@@ -237,8 +237,8 @@ def time_lone(weights: Weights) -> None:
         torch.cuda.empty_cache()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Print all tables."""
+def main(arguments: Sequence[str]) -> int:
+    """Print all tables; 1 if something is not as it should be."""
     from tests.bench.xtts_pipeline_proofs import prove_half_precision, prove_invariance
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -254,10 +254,10 @@ def main(arguments: Sequence[str]) -> None:
         for width, rows in ROWS.items():
             time_vocoder(vocoder, DTYPES[name], rows, width, triton=triton)
     print("\nwhat half precision changes")
-    prove_half_precision(vocoder)
+    proven = [prove_half_precision(vocoder)]
     print("\nrows alone and among others, samples on the host")
     for name in ("fp32", options.dtype):
-        prove_invariance(Weights.random(DTYPES[name]), 256)
+        proven.append(prove_invariance(Weights.random(DTYPES[name]), 256))
         gc.collect()
     weights = Weights.random(DTYPES[options.dtype])
     print(f"\na lone chunk of 5 s, ids to samples on the host, GPT {options.dtype}")
@@ -269,7 +269,8 @@ def main(arguments: Sequence[str]) -> None:
             time_engine(weights, slots, options.burst, invariant=invariant)
             gc.collect()
             torch.cuda.empty_cache()
+    return int(not all(proven))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
