@@ -26,6 +26,7 @@ from worker.engine.rvc.shared_files import CONTENT_FILES, PITCH_FILE, VOICES
 from worker.engine.xtts.sampling import Sampling
 from worker.engine.xtts.weights import CONDITIONING
 
+from .farm_texts import WORDS
 from .rvc_networks import TINY_SHAPES, TRUE_SHAPES, Random, Shapes, index_of, rmvpe_of
 from .xtts_published import EMBEDDING, drawn_model, write_description
 
@@ -69,7 +70,7 @@ def stop_bias(ids: int, codes: float, sampling: Sampling | None = None) -> float
 
 def _write_published(directory: Path, device: torch.device) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    write_description(directory)
+    write_description(directory, words=WORDS)
     state = {name: tensor.cpu() for name, tensor in drawn_model(device).state_dict().items()}
     head = state["gpt.mel_head.weight"], state["gpt.mel_head.bias"]
     for tensor in head:

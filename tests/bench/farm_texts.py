@@ -6,17 +6,24 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+#: Of words that the vocabulary of the measurements spells letter by letter.
+_LETTERS: Final = "abcdefghijklmnoprstuvwxyz"
 
-#: Letters of a sentence. The vocabulary of the measurements knows single letters alone, so
-#: this many ids are what about 6 s of speech have in the published one.
+#: Words that it knows as wholes: each begins with a letter that the others have not.
+WORDS: Final = tuple(
+    "q" + "".join(random.Random(number).choices(_LETTERS, k=5)) for number in range(64)
+)
+
+#: Letters of a sentence, and so the ids: as many as about 6 s of speech have in the published
+#: vocabulary.
 SENTENCE_CHARS: Final = 36
 
 #: How long it may take to say what counts as one sentence. [s]
 SENTENCE_S: Final = (3.0, 9.0)
 
-#: Of one in a chapter: more than half of what a chunk may have, so that each is a chunk.
-CHUNK_CHARS: Final = 131
+#: Words of a sentence in a chapter. They are as many ids as a sentence has letters, and more than
+#: half of the letters that a chunk may have, so that each is a chunk.
+CHUNK_WORDS: Final = 18
 
 
 def sentence(number: int, chars: int = SENTENCE_CHARS) -> str:
@@ -26,6 +33,11 @@ def sentence(number: int, chars: int = SENTENCE_CHARS) -> str:
         text += "".join(draw.choices(_LETTERS, k=draw.randint(2, 8))) + " "
     begin = text[: chars - 1]
     return (begin[:-1] + "e" if begin.endswith(" ") else begin) + "."
+
+
+def chunk(number: int) -> str:
+    """Return the sentence of this number of a chapter."""
+    return " ".join(random.Random(number).choices(WORDS, k=CHUNK_WORDS)) + "."
 
 
 def jobs(numbers: Sequence[int], voices: Sequence[str], **fields: Any) -> Iterator[dict[str, Any]]:
@@ -39,6 +51,6 @@ def chapters(count: int, chunks: int, voices: Sequence[str]) -> list[dict[str, A
     book = []
     for chapter in range(count):
         numbers = range(-1 - chapter * chunks, -1 - (chapter + 1) * chunks, -1)
-        text = " ".join(sentence(number, CHUNK_CHARS) for number in numbers)
+        text = " ".join(map(chunk, numbers))
         book.append({"text": text, "voice": voices[0], "custom_id": f"chapter-{chapter + 1}"})
     return book

@@ -8,7 +8,7 @@ from producer.languages import chunk_limit_chars
 from producer.text import split
 
 from .farm_figures import End, of_passage, percentiles, steady_rate, table
-from .farm_texts import CHUNK_CHARS, SENTENCE_CHARS, chapters, sentence
+from .farm_texts import CHUNK_WORDS, SENTENCE_CHARS, chapters, sentence
 
 
 def test_the_steady_rate_knows_neither_the_slow_begin_nor_the_slow_end() -> None:
@@ -56,5 +56,5 @@ def test_each_sentence_of_a_chapter_is_one_chunk() -> None:
 
     # then
     chunks = split(first["text"], chunk_limit_chars("en"))
-    assert [len(chunk.strip()) for chunk in chunks] == [CHUNK_CHARS] * 30
+    assert [len(chunk.split()) for chunk in chunks] == [CHUNK_WORDS] * 30
     assert not set(chunks) & set(split(second["text"], chunk_limit_chars("en")))

@@ -7,7 +7,7 @@ drawn on the device. What it says is noise, but a loud one, and its best ids sta
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -76,12 +76,16 @@ def configuration(sizes: Sizes = PUBLISHED) -> Any:
     )
 
 
-def write_description(directory: Path, sizes: Sizes = PUBLISHED) -> None:
-    """Write the configuration and a vocabulary of the right size that knows single letters."""
+def write_description(directory: Path, sizes: Sizes = PUBLISHED, words: Sequence[str] = ()) -> None:
+    """Write the configuration and a vocabulary of the right size: single letters, and `words`."""
     letters = {letter: _FIRST_LETTER_ID + at for at, letter in enumerate(_LETTERS)}
     # The last id is what its size is told from.
     ids = {**_SPECIALS, **letters, "~": sizes.text_ids - 1}
-    model = {"type": "BPE", "unk_token": "[UNK]", "vocab": ids, "merges": []}
+    # A word is put together letter by letter.
+    begins = dict.fromkeys(word[:end] for word in words for end in range(2, len(word) + 1))
+    ids |= {begin: _FIRST_LETTER_ID + len(_LETTERS) + at for at, begin in enumerate(begins)}
+    merges = [f"{begin[:-1]} {begin[-1]}" for begin in begins]
+    model = {"type": "BPE", "unk_token": "[UNK]", "vocab": ids, "merges": merges}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
         {"id": at, "content": name, "special": True, **plain} for name, at in _SPECIALS.items()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, linear
-from torch.nn.utils.rnn import pad_sequence
 
 from ..transfers import uploaded
 from .packed_line import Line
@@ -54,18 +53,13 @@ class Rmvpe:
     def salience(self, heard: Sequence[Tensor], frames: Sequence[int]) -> list[Tensor]:
         """Return how likely each pitch is, [frames, PITCHES] float32 of each piece, of any lengths.
 
-        A GPU takes as long for many rows as for one: it waits for each frame.
+        A GPU takes as long for many pieces as for one: it goes from frame to frame.
         """
-        behind = 1 - self._inside([len(row) for row in heard])
-        through = self._recurrence(pad_sequence(list(heard), batch_first=True), behind)
-        kept = torch.cat([row[:count] for row, count in zip(through, frames, strict=True)])
+        through = self._recurrence(torch.cat(list(heard)), [len(row) for row in heard])
+        rows = through.split([len(row) for row in heard])
+        kept = torch.cat([row[:count] for row, count in zip(rows, frames, strict=True)])
         found = linear(kept, self._weights.head_weight, self._weights.head_bias).sigmoid()
         return list(found.float().split(list(frames)))
-
-    def _inside(self, lengths: Sequence[int]) -> Tensor:
-        """Return what is 1 within a row and 0 behind it, [rows, frames]."""
-        ends = uploaded(lengths, self._device)[:, None]
-        return (torch.arange(max(lengths), device=self._device) < ends).to(self._dtype)
 
     def _masks(self, inside: Tensor | None) -> list[Tensor | None]:
         """Return for each level what is 1 within a piece and 0 between them, [frames, 1]."""

@@ -44,9 +44,11 @@ class Limits:
 
     #: Scores of attention, rows * frames * frames.
     scores: int = 1 << 25
-    #: Frames of the decoder's windows, and how many of them, or of utterances before it, are
-    #: computed at once: a GPU is no faster with more windows (measured on one NVIDIA H200). Of a
-    #: voice of few positions it computes more.
+    #: Utterances that are computed at once before the decoder: what they are to a GPU is launches.
+    utterances: int = 32
+    #: Frames of the decoder's windows, and how many of them are computed at once: a GPU is no
+    #: faster with more windows (measured on one NVIDIA H200). Of a voice of few positions it
+    #: computes more.
     width: int = 512
     rows: int = 8
     #: On a processor the last window is no wider than a multiple of this.
@@ -175,7 +177,9 @@ class Synthesizer:
         left = sorted(range(len(utterances)), key=lambda place: -utterances[place].frames)
         while left:
             longest = utterances[left[0]].frames
-            most = min(len(left), self._limits.rows, max(1, self._limits.scores // longest**2))
+            most = min(
+                len(left), self._limits.utterances, max(1, self._limits.scores // longest**2)
+            )
             count = 1 << (most.bit_length() - 1)
             yield left[:count]
             left = left[count:]
