@@ -24,11 +24,16 @@ def uploaded(numbers: Numbers, device: torch.device) -> Tensor:
     return torch.as_tensor(numbers).pin_memory().to(device, non_blocking=True)
 
 
-def sent(samples: Tensor, device: torch.device) -> Tensor:
-    """Return samples as float32 on a device."""
-    if samples.device.type == "cpu" and device.type == "cuda":
-        samples = samples.float().pin_memory()
-    return samples.to(device, torch.float32, non_blocking=True)
+def sent_apart(parts: Sequence[Tensor], places: Sequence[int], device: torch.device) -> Tensor:
+    """Return parts [n] as one float32 line on a device; each begins at its place, behind zeros."""
+    size = places[-1] + len(parts[-1])
+    line = torch.empty(size, pin_memory=device.type == "cuda")
+    end = 0
+    for part, place in zip(parts, places, strict=True):
+        line[end:place] = 0
+        end = place + len(part)
+        line[place:end] = part
+    return line.to(device, non_blocking=True)
 
 
 class Arriving:

@@ -101,8 +101,9 @@ class Content:
                 if index <= V1_LAYER:
                     ninth = x
         final = self._final(ninth) if "v1" in versions else x
+        by_version = {name: (final if name == "v1" else x).float() for name in set(versions)}
         return [
-            (final if version == "v1" else x)[row, :count].float()
+            by_version[version][row, :count]
             for row, (version, count) in enumerate(zip(versions, frames, strict=True))
         ]
 

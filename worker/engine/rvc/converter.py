@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ChunkFailed
-from ..transfers import sent
 from .clip import Clip
 from .content import Content
 from .errors import UnfitAudio
@@ -25,7 +24,7 @@ from .highpass import EDGE, high_passed
 from .loudness import limited, mixed
 from .pitch import Pitch
 from .recording import Recording
-from .resampling import finely_resampled, resampled
+from .resampling import finely_resampled, resampled_together
 from .splitting import RATE_HZ, Splitting, cuts
 from .stages import Part, Stages, grouped
 from .stretches import Stretch, stretches
@@ -34,8 +33,8 @@ from .synthesizer import Synthesizer
 #: A recording that is louder than this is made quieter before all else.
 INPUT_PEAK: Final = 0.95
 
-#: The sum of magnitudes from which on filters would overflow; what is not a number is not below.
-_LOUDEST: Final = 1e30
+#: The magnitude from which on filters would overflow; what is not a number is not below.
+_LOUDEST: Final = 1e24
 
 #: Rates of recordings.
 LEAST_HZ: Final = 2000
@@ -80,7 +79,7 @@ class Converter:
         parts = _parts_of(work.values())
         spoken = iter(self.stages.spoken(parts, self.stages.blended(parts, said)))
         ends = [
-            _End(place, clips[place], one.wave[:], torch.cat([next(spoken) for _ in one.stretches]))
+            _End(place, clips[place], one.wave[:], _joined([next(spoken) for _ in one.stretches]))
             for place, one in work.items()
         ]
         for group in _together(ends):
@@ -91,18 +90,20 @@ class Converter:
         self, clips: Sequence[Clip]
     ) -> tuple[dict[int, Recording], dict[int, Tensor | Exception]]:
         """Bring everything to 16 kHz, without what is too low, split."""
-        work: dict[int, Recording] = {}
         failed: dict[int, Tensor | Exception] = {}
-        waves: dict[int, Tensor] = {}
+        fit: dict[int, Clip] = {}
         for place, clip in enumerate(clips):
             try:
                 clip.check(self.stages.content.width(clip.voice.config.version))
-                waves[place] = _quiet_enough(_at_16_khz(clip))
+                _check_sound(clip)
+                fit[place] = clip
             except ChunkFailed as error:
                 failed[place] = error
-        for place, source in zip(waves, high_passed(list(waves.values())), strict=True):
+        sources = high_passed(_at_16_khz(list(fit.values())), INPUT_PEAK)
+        work: dict[int, Recording] = {}
+        for (place, clip), source in zip(fit.items(), sources, strict=True):
             try:
-                work[place] = self._split(clips[place], source)
+                work[place] = self._split(clip, source)
             except ChunkFailed as error:
                 failed[place] = error
         return work, failed
@@ -145,22 +146,32 @@ def check_samples(samples: int) -> None:
         raise UnfitAudio(f"the audio has {samples} samples at 16 kHz, and {EDGE + 1} are needed")
 
 
-def _at_16_khz(clip: Clip) -> Tensor:
+def _check_sound(clip: Clip) -> None:
+    """Raise `UnfitAudio` for what cannot be brought to 16 kHz and filtered."""
     check_rate(clip.rate_hz)
     # Samples are with the host, so that this does not wait for a device.
-    if not float(clip.samples.abs().sum(dtype=torch.float64)) < _LOUDEST:
+    if len(clip.samples) and not max(map(abs, map(float, clip.samples.aminmax()))) < _LOUDEST:
         raise UnfitAudio(NOT_FINITE)
-    samples = sent(clip.samples, clip.voice.weights.speakers.device)
-    if samples.dim() == 2:
-        samples = samples.mean(1)
-    wave = resampled(samples, clip.rate_hz, RATE_HZ)
-    check_samples(len(wave))
-    return wave
+    check_samples(-(-len(clip.samples) * RATE_HZ // clip.rate_hz))
 
 
-def _quiet_enough(wave: Tensor) -> Tensor:
-    """Return a wave made quieter if it is too loud; a device is not waited for."""
-    return wave / (wave.abs().max().double() / INPUT_PEAK).clamp_min(1.0)
+def _at_16_khz(clips: Sequence[Clip]) -> list[Tensor]:
+    """Return the clips' samples, mono, on the device of their voices."""
+    waves: dict[int, Tensor] = {}
+    for alike in grouped(range(len(clips)), lambda place: clips[place].rate_hz):
+        device = clips[alike[0]].voice.weights.speakers.device
+        mono = [_mono(clips[place].samples) for place in alike]
+        found = resampled_together(mono, clips[alike[0]].rate_hz, RATE_HZ, device)
+        waves.update(zip(alike, found, strict=True))
+    return [waves[place] for place in range(len(clips))]
+
+
+def _mono(samples: Tensor) -> Tensor:
+    return samples.float().mean(1) if samples.dim() == 2 else samples
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 def _parts_of(recordings: Iterable[Recording]) -> list[Part]:

@@ -15,9 +15,9 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from ..transfers import uploaded
+from .filled_sizes import filled
 from .splitting import Wave
 
 _RATE_HZ: Final = 16000
@@ -31,21 +31,25 @@ EDGE: Final = 18
 _RING: Final = 8192
 
 
-def high_passed(waves: Sequence[Tensor]) -> list[Tensor]:
+def high_passed(waves: Sequence[Tensor], most: float = math.inf) -> list[Tensor]:
     """Return each wave at 16 kHz without what lies below 48 Hz, [samples] float64.
 
-    A wave needs more than `EDGE` samples. Waves of any lengths go together.
+    A wave needs more than `EDGE` samples. Waves of any lengths go together. One with a sample
+    above `most` is made quieter before.
     """
     if not waves:
         return []
-    # The padding in front of a shorter wave is silence that the filter leaves silent.
-    batch = pad_sequence([_continued(wave.double()) for wave in waves], True, 0.0, "left")
+    counts = [len(wave) for wave in waves]
+    if waves[0].is_cuda:
+        # A transform is prepared anew for every number of rows: silence makes it one of few.
+        counts += [max(counts)] * (filled(len(waves)) - len(waves))
+    batch = _continued(waves, counts, most)
     response = _response(_fast_length(batch.shape[1] + _RING), batch.device)
-    ends = [len(wave) + 2 * EDGE for wave in waves]
-    starts = uploaded([batch.shape[1] - end for end in ends], batch.device)
+    starts = uploaded([max(counts) - count for count in counts], batch.device)
     once = _filtered(batch, starts, response)
-    twice = _filtered(once.flip(1), torch.zeros_like(starts), response)
-    return [row[:end].flip(0)[EDGE:-EDGE] for row, end in zip(twice, ends, strict=True)]
+    twice = _filtered(once.flip(1), torch.zeros_like(starts), response).flip(1)
+    rows = zip(twice, counts[: len(waves)], strict=False)
+    return [row[-EDGE - count : -EDGE] for row, count in rows]
 
 
 def high_passed_block(wave: Wave, start: int, stop: int) -> Tensor:
@@ -70,10 +74,24 @@ def _filtered(batch: Tensor, starts: Tensor, response: Tensor) -> Tensor:
     return filtered[:, : batch.shape[1]]
 
 
-def _continued(wave: Tensor) -> Tensor:
-    before = 2 * wave[0] - wave[1 : EDGE + 1].flip(0)
-    after = 2 * wave[-1] - wave[-EDGE - 1 : -1].flip(0)
-    return torch.cat([before, wave, after])
+def _continued(waves: Sequence[Tensor], counts: Sequence[int], most: float) -> Tensor:
+    """Return waves one above the other, turned about both ends; the rows below them are silence.
+
+    What is in front of a shorter wave is silence that the filter leaves silent.
+    """
+    longest, device = max(counts), waves[0].device
+    batch = torch.zeros(len(counts), longest + 2 * EDGE, device=device, dtype=torch.float64)
+    for row, wave in zip(batch, waves, strict=False):
+        row[-EDGE - len(wave) : -EDGE] = wave
+    batch /= (batch.abs().amax(1, keepdim=True) / most).clamp_min(1)
+    steps = torch.arange(1, EDGE + 1, device=device)
+    # Where each wave has its first value, and all of them their last.
+    first = uploaded([EDGE + longest - count for count in counts], device)[:, None]
+    last = batch.shape[1] - EDGE - 1
+    before = 2 * batch.gather(1, first) - batch.gather(1, first + steps)
+    batch.scatter_(1, first - steps, before)
+    batch[:, last + 1 :] = 2 * batch[:, last, None] - batch[:, last - EDGE : last].flip(1)
+    return batch
 
 
 @lru_cache(maxsize=8)

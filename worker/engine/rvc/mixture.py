@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -42,19 +44,49 @@ def retrieved(
     return mixed
 
 
-def protected(mixed: Tensor, plain: Tensor, f0_hz: Tensor | None, protect: float) -> Tensor:
-    """Return features every 10 ms: mixed where there is pitch, less so where there is none.
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Features of a stretch every 20 ms, and what decides how much of the index it keeps."""
 
-    `mixed` and `plain` are [frames / 2, width], `f0_hz` [frames]. From a `protect` of 0.5 on, or
-    without pitch, all are mixed.
+    mixed: Tensor  # [frames / 2, width]
+    plain: Tensor  # the same without the index
+    #: Of 10 ms, as many as are wanted.
+    frames: int
+    f0_hz: Tensor | None  # [frames]
+    protect: float
+
+    @property
+    def count(self) -> int:
+        """Frames of 10 ms that there are."""
+        return min(self.frames, 2 * len(self.mixed))
+
+
+def protected(rows: Sequence[Retrieved]) -> list[Tensor]:
+    """Return features every 10 ms of each, [frames, width] of one width.
+
+    They are mixed where there is pitch, less so where there is none. From a `protect` of 0.5 on,
+    or without pitch, all are mixed.
     """
-    twice = mixed.repeat_interleave(2, dim=0)
-    if f0_hz is None:
-        return twice
-    twice = twice[: len(f0_hz)]
-    if protect >= UNPROTECTED:
-        return twice
-    before = plain.repeat_interleave(2, dim=0)[: len(f0_hz)]
-    # The peers let frames between 0 and 1 Hz be unvoiced too.
-    share = torch.where(f0_hz < _UNVOICED_HZ, protect, 1.0)[:, None]
-    return twice * share + before * (1 - share)
+    counts = [row.count for row in rows]
+    begins = accumulate((len(row.mixed) for row in rows), initial=0)
+    twice = [begin + np.arange(count) // 2 for begin, count in zip(begins, counts, strict=False)]
+    places = uploaded(np.concatenate(twice), rows[0].mixed.device)
+    mixed = torch.cat([row.mixed for row in rows])[places]
+    shares = [1.0 if _is_free(row) else row.protect for row in rows]
+    if min(shares) < 1.0:
+        kept = uploaded(np.repeat(np.array(shares, np.float32), counts), mixed.device)
+        f0_hz = [
+            kept.new_full((row.count,), _UNVOICED_HZ)
+            if row.f0_hz is None
+            else row.f0_hz[: row.count]
+            for row in rows
+        ]
+        # The peers let frames between 0 and 1 Hz be unvoiced too.
+        share = torch.where(torch.cat(f0_hz) < _UNVOICED_HZ, kept, 1.0)[:, None]
+        plain = torch.cat([row.plain for row in rows])[places]
+        mixed = mixed * share + plain * (1 - share)
+    return list(mixed.split(counts))
+
+
+def _is_free(row: Retrieved) -> bool:
+    return row.f0_hz is None or row.protect >= UNPROTECTED

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from ..transfers import uploaded
 
 #: The range that voices were trained with, and the steps into which it is cut: 1 .. 255.
 LOWEST_HZ: Final = 50.0
@@ -14,9 +18,9 @@ HIGHEST_HZ: Final = 1100.0
 _STEPS: Final = 254
 
 
-def shifted(f0: Tensor, semitones: float) -> Tensor:
-    """Return the curve higher by `semitones`."""
-    return f0 * 2 ** (semitones / 12)
+def shifted(f0: Tensor, semitones: npt.NDArray[np.float64]) -> Tensor:
+    """Return curves higher by `semitones`, each frame by its own."""
+    return f0 * uploaded(2 ** (semitones / 12), f0.device)
 
 
 def coarse(f0: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .clip import Conversion
-from .pitch_curve import coarse
 from .splitting import FRAME, Wave
 from .stretches import Stretch
 from .utterance import Utterance
@@ -27,7 +26,7 @@ class Recording:
     stretches: list[Stretch]
     speaker: int = 0
     seed: int = 0
-    #: The pitch as the voice is to follow it, [frames] float64, and its steps.
+    #: The pitch as the voice is to follow it, [frames] float32, and its steps.
     f0_hz: Tensor | None = None
     steps: Tensor | None = None
 
@@ -68,16 +67,16 @@ class Recording:
         lowest, highest = int(places.min()), int(places.max())
         return self.wave[lowest : highest + 1].to(self.device)[(places - lowest).to(self.device)]
 
-    def follow(self, f0_hz: Tensor) -> None:
-        """Set the pitch, [frames] float64."""
+    def follow(self, f0_hz: Tensor, steps: Tensor) -> None:
+        """Set the pitch, [frames] float32, and the steps of it, [frames] int64."""
         self.f0_hz = f0_hz
-        self.steps = coarse(f0_hz)
+        self.steps = steps
 
     def curve(self, stretch: Stretch) -> Tensor | None:
         """Return the pitch of a stretch, [frames] float32."""
         if self.f0_hz is None:
             return None
-        return self.f0_hz[stretch.first_frame : stretch.first_frame + stretch.frames].float()
+        return self.f0_hz[stretch.first_frame : stretch.first_frame + stretch.frames]
 
     def utterance(self, number: int, features: Tensor) -> Utterance:
         """Return what the voice is to say in one of the stretches."""

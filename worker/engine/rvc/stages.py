@@ -12,18 +12,18 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ChunkFailed
 from ..full_precision import keep_float32_exact
-from .clip import Conversion
 from .content import Content
 from .host_pitch import praat_f0, world_f0
 from .mel import frames_of
-from .mixture import protected, retrieved
+from .mixture import Retrieved, protected, retrieved
 from .pitch import Piece, Pitch, pieces_of
-from .pitch_curve import bridged, middle_hz, semitones_between, shifted
+from .pitch_curve import bridged, coarse, middle_hz, semitones_between, shifted
 from .recording import Recording
 from .splitting import FRAME, RATE_HZ, Splitting
 from .stretches import Stretch
@@ -32,8 +32,8 @@ from .synthesizer import Synthesizer
 #: Recordings share a batch if the shortest has this share of the longest one's length.
 _ALIKE: Final = 0.75
 
-#: Pieces from which on RMVPE's recurrence does not wait for others: 2.5 MB each in half precision.
-_RECURRING: Final = 32
+#: Frames from which on RMVPE's recurrence does not wait for others: 320 MB in half precision.
+_RECURRING: Final = 1 << 16
 
 Item = TypeVar("Item")
 
@@ -98,12 +98,13 @@ class Stages:
             done += len(batch)
             yield done
             # A processor gains nothing by waiting, and would need the memory.
-            if len(heard) >= _RECURRING or batch[0][0].device.type == "cpu":
+            if sum(one[2] for one in heard) >= _RECURRING or batch[0][0].device.type == "cpu":
                 self._recur(heard, found)
         self._recur(heard, found)
-        for one in by_network:
-            _follow(one, [curve for _, curve in sorted(found[one].items())])
-            yield one, None
+        _follow(
+            by_network, [[curve for _, curve in sorted(found[one].items())] for one in by_network]
+        )
+        yield from ((one, None) for one in by_network)
         for one in recordings:
             if _has(one, network=False):
                 curves: list[Tensor] = []
@@ -112,7 +113,7 @@ class Stages:
                         curves.append(piece.kept(_host_f0(one, piece)))
                         done += 1
                         yield done
-                    _follow(one, curves)
+                    _follow([one], [curves])
                 except ChunkFailed as error:
                     yield one, error
                 else:
@@ -150,15 +151,21 @@ class Stages:
 
     def blended(self, parts: Sequence[Part], plain: Mapping[Part, Tensor]) -> list[Tensor]:
         """Return the features of each, those of its voice's own recordings mixed in."""
-        whole: dict[Part, Tensor] = {}
+        mixed: dict[Part, Tensor] = {}
         for group in grouped(parts, lambda part: id(part.recording.voice)):
             conversions = [part.recording.conversion for part in group]
             index = group[0].recording.voice.index
-            mixed = retrieved(index, [plain[part] for part in group], conversions)
-            for part, found, how in zip(group, mixed, conversions, strict=True):
-                f0_hz = part.recording.curve(part.stretch)
-                whole[part] = protected(found, plain[part], f0_hz, how.protect)
-        return [whole[part][: part.stretch.frames] for part in parts]
+            found = retrieved(index, [plain[part] for part in group], conversions)
+            mixed.update(zip(group, found, strict=True))
+        whole: dict[Part, Tensor] = {}
+        for group in grouped(parts, lambda part: plain[part].shape[1]):
+            rows = [
+                Retrieved(mixed[part], plain[part], part.stretch.frames,
+                          part.recording.curve(part.stretch), part.recording.conversion.protect)
+                for part in group
+            ]  # fmt: skip
+            whole.update(zip(group, protected(rows), strict=True))
+        return [whole[part] for part in parts]
 
     def spoken(self, parts: Sequence[Part], features: Sequence[Tensor]) -> list[Tensor]:
         """Return the samples of each at the rate of its voice."""
@@ -229,17 +236,25 @@ def _host_f0(one: Recording, piece: Piece) -> Tensor:
     return torch.from_numpy(found).to(one.device)
 
 
-def _follow(one: Recording, curves: Sequence[Tensor]) -> None:
-    f0_hz = torch.cat(list(curves))[: one.frames]
-    one.follow(_bent(f0_hz, one.conversion, one.voice.median_hz))
+def _follow(recordings: Sequence[Recording], curves: Sequence[Sequence[Tensor]]) -> None:
+    """Give recordings their pitch, whose curves are in pieces, as their voices are to follow it."""
+    if not recordings:
+        return
+    whole, semitones = [], []
+    for one, pieces in zip(recordings, curves, strict=True):
+        f0_hz = (torch.cat(list(pieces)) if len(pieces) > 1 else pieces[0])[: one.frames]
+        semitones.append(np.full(len(f0_hz), _semitones(f0_hz, one), np.float64))
+        whole.append(bridged(f0_hz) if one.conversion.unvoiced == "interp" else f0_hz)
+    followed = shifted(torch.cat(whole), np.concatenate(semitones))
+    counts = [len(f0_hz) for f0_hz in whole]
+    rows = zip(followed.float().split(counts), coarse(followed).split(counts), strict=True)
+    for one, (f0_hz, steps) in zip(recordings, rows, strict=True):
+        one.follow(f0_hz, steps)
 
 
-def _bent(f0_hz: Tensor, conversion: Conversion, aim_hz: float | None) -> Tensor:
-    """Return the curve as the voice is to follow it."""
-    semitones = conversion.pitch
-    if semitones == "auto":
-        source_hz = middle_hz(f0_hz)
-        semitones = semitones_between(source_hz, aim_hz) if source_hz and aim_hz else 0
-    if conversion.unvoiced == "interp":
-        f0_hz = bridged(f0_hz)
-    return shifted(f0_hz, semitones)
+def _semitones(f0_hz: Tensor, one: Recording) -> float:
+    """Return by how much the curve of a recording is moved."""
+    if one.conversion.pitch != "auto":
+        return one.conversion.pitch
+    source_hz, aim_hz = middle_hz(f0_hz), one.voice.median_hz
+    return semitones_between(source_hz, aim_hz) if source_hz and aim_hz else 0

@@ -91,22 +91,23 @@ class Synthesizer:
         self, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
     ) -> list[Tensor]:
         """Return the samples of what is kept of each utterance, in order: [samples] float32."""
-        hop = config.samples_per_frame
-        device = weights.speakers.device
-        samples = [
-            torch.empty((one.keep[1] - one.keep[0]) * hop, device=device) for one in utterances
-        ]
+        hop, device = config.samples_per_frame, weights.speakers.device
+        kept = [np.empty(one.keep[1] - one.keep[0], np.int64) for one in utterances]
+        found: list[Tensor] = []
+        computed = 0
         run = run_plainly(weights) if self._graphs is None else self._graphs.over(config, weights)
         frames = self._frames(run, config, weights, utterances)
         for windows in self._groups(config, utterances, device):
-            waves = self._decode(run, config, utterances, frames, windows)
-            for window, wave in zip(windows, waves, strict=True):
+            found.append(self._decode(run, config, utterances, frames, windows).view(-1, hop))
+            for window in windows:
                 for part in window.segments:
-                    count = part.keep_to - part.keep_from
+                    first, count = computed + part.kept_place, part.keep_to - part.keep_from
                     to = part.keep_from - utterances[part.utterance].keep[0]
-                    kept = wave[part.kept_place * hop : (part.kept_place + count) * hop]
-                    samples[part.utterance][to * hop : (to + count) * hop] = kept
-        return samples
+                    kept[part.utterance][to : to + count] = np.arange(first, first + count)
+                computed += window.width
+        places = uploaded(np.concatenate(kept), device)
+        samples = torch.cat(found)[places].flatten()
+        return list(samples.split([hop * len(one) for one in kept]))
 
     def _frames(
         self,
@@ -123,7 +124,7 @@ class Synthesizer:
             padded = PaddedRows.of(config, weights, [utterances[place] for place in batch])
             longest = padded.mask.shape[1]
             firsts |= {place: computed + row * longest for row, place in enumerate(batch)}
-            computed += len(batch) * longest
+            computed += len(padded.mask) * longest
             found.append(self._batch(run, config, padded))
         pitches = [one.pitch for one in found if one.pitch is not None]
         return _Frames(
@@ -173,13 +174,12 @@ class Synthesizer:
                 start += count
 
     def _batches(self, utterances: Sequence[Utterance]) -> Iterator[list[int]]:
-        """Yield the places of utterances that go through prior and flow together: 1, 2, 4 .."""
+        """Yield the places of utterances that go through prior and flow together."""
         left = sorted(range(len(utterances)), key=lambda place: -utterances[place].frames)
         while left:
             longest = utterances[left[0]].frames
-            most = min(
-                len(left), self._limits.utterances, max(1, self._limits.scores // longest**2)
-            )
+            most = min(self._limits.utterances, max(1, self._limits.scores // longest**2))
+            # As many as a power of two: see `PaddedRows`.
             count = 1 << (most.bit_length() - 1)
             yield left[:count]
             left = left[count:]

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..transfers import uploaded
 from .filled_sizes import filled
@@ -57,33 +58,50 @@ class PaddedRows:
     def of(
         cls, config: VoiceConfig, weights: SynthesizerWeights, utterances: Sequence[Utterance]
     ) -> PaddedRows:
-        """Pad them. Raises `ValueError` if a voice with pitch is to say something without."""
+        """Pad them. Raises `ValueError` if a voice with pitch is to say something without.
+
+        On a GPU rows are as many as the next power of two: what is added means nothing.
+        """
         device, dtype = weights.speakers.device, weights.speakers.dtype
-        frames = uploaded([one.frames for one in utterances], device)
+        added = 0
+        if device.type == "cuda":
+            added = (1 << (len(utterances) - 1).bit_length()) - len(utterances)
+        # A row without a frame would be no numbers.
+        frames = uploaded([*(one.frames for one in utterances), *[1] * added], device)
         longest = max(one.frames for one in utterances)
         few = device.type == "cuda"
         longest = filled(longest, _ALIGNED) if few else -(-longest // _ALIGNED) * _ALIGNED
         mask = torch.arange(longest, device=device) < frames[:, None]
+        places = uploaded(
+            _laid_out([*(one.frames for one in utterances), *[0] * added], longest), device
+        )
         coarse = f0_hz = None
         if config.has_pitch:
-            coarse = _stacked([one.coarse for one in utterances], longest)
-            f0_hz = _stacked([one.f0_hz for one in utterances], longest).float()
+            coarse = _stacked([one.coarse for one in utterances], places)
+            f0_hz = _stacked([one.f0_hz for one in utterances], places).float()
         return cls(
-            features=_stacked([one.features for one in utterances], longest).to(dtype),
+            features=_stacked([one.features for one in utterances], places).to(dtype),
             coarse=coarse,
             f0_hz=f0_hz,
             mask=mask.to(dtype),
-            speakers=uploaded([one.speaker for one in utterances], device),
-            seeds=uploaded([one.seed for one in utterances], device),
+            speakers=uploaded([*(one.speaker for one in utterances), *[0] * added], device),
+            seeds=uploaded([*(one.seed for one in utterances), *[0] * added], device),
         )
 
 
-def _stacked(rows: Sequence[Tensor | None], frames: int) -> Tensor:
+def _laid_out(counts: Sequence[int], longest: int) -> npt.NDArray[np.int64]:
+    """Return [rows, longest]: where each frame is, rows one behind another; then the last place."""
+    places = np.full((len(counts), longest), sum(counts), np.int64)
+    begin = 0
+    for row, count in zip(places, counts, strict=True):
+        row[:count] = np.arange(begin, begin + count)
+        begin += count
+    return places
+
+
+def _stacked(rows: Sequence[Tensor | None], places: Tensor) -> Tensor:
     """Return [rows, frames, ...], zeros behind the end of each row."""
-    padded = []
-    for row in rows:
-        if row is None:
-            raise ValueError("a voice with pitch wants the pitch of every utterance")
-        behind = (0, 0) * (row.dim() - 1) + (0, frames - row.shape[0])
-        padded.append(pad(row, behind))
-    return torch.stack(padded)
+    there = [row for row in rows if row is not None]
+    if len(there) < len(rows):
+        raise ValueError("a voice with pitch wants the pitch of every utterance")
+    return torch.cat([*there, torch.zeros_like(there[0][:1])])[places]

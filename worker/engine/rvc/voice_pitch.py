@@ -55,7 +55,7 @@ def _heard(recording: AudioFile) -> Tensor:
         raise UnfitAudio(NOT_FINITE)
     wave = resampled(beginning, recording.rate_hz, RATE_HZ)
     check_samples(len(wave))
-    [found] = high_passed([wave / max(1.0, float(wave.abs().max()) / INPUT_PEAK)])
+    [found] = high_passed([wave], INPUT_PEAK)
     return found.float()
 
 

@@ -23,11 +23,11 @@ KINDS: Final = 2
 
 #: How long silences are, and how many share a batch: what chunks come to as the synthesizer fills
 #: and counts them, and the decoder's windows.
-SILENCES_S: Final = (3, 5, 8, 13, 18, 28, 38)
-COUNTS: Final = (1, 2, 4, 8)
+SILENCES_S: Final = (0.5, 1.5, 3, 5, 8, 13, 18, 28, 38)
+COUNTS: Final = (1, 2, 4, 8, 16, 32)
 
 #: The most that is converted at once here. [s]
-MOST_S: Final = 150
+MOST_S: Final = 256
 
 
 @torch.inference_mode()
@@ -70,10 +70,10 @@ def warm_up_voices(
 
 
 def _convert_silences(
-    convert: Callable[[Sequence[Source]], Converting], name: str, count: int, seconds: int
+    convert: Callable[[Sequence[Source]], Converting], name: str, count: int, seconds: float
 ) -> None:
     wanted = ConversionRequest(name, 0)
-    silence = np.zeros(seconds * RATE_HZ, np.float32)
+    silence = np.zeros(round(seconds * RATE_HZ), np.float32)
     sources = [Source(f"silence {place}", silence, RATE_HZ, wanted) for place in range(count)]
     for outcome in convert(sources).outcomes():
         if isinstance(outcome, Exception):

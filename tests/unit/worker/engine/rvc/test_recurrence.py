@@ -35,14 +35,14 @@ def alone(gru, x):
     return torch.cat([exact(row[None])[0][0] for row in rows])
 
 
-def check_the_kernel():
-    gru = gru_of(32)
-    x = torch.randn(sum(LENGTHS), 24)
+@torch.inference_mode()
+def check_the_kernel(hidden=32, device="cpu", dtype=torch.float32, limit=1e-5):
+    gru = gru_of(hidden).to(device, dtype)
+    x = torch.randn(sum(LENGTHS), 24).to(device, dtype)
     layer = KernelLayer(gru, 0)
-    with torch.inference_mode():
-        found = layer(x, LENGTHS)
-        last = layer(x[-LENGTHS[-1] :], LENGTHS[-1:])
-    assert (found - alone(gru, x)).abs().max() < 1e-5
+    found = layer(x, LENGTHS)
+    last = layer(x[-LENGTHS[-1] :], LENGTHS[-1:])
+    assert (found - alone(gru, x)).abs().max() < limit
     assert found.std() > 0.1
     assert torch.equal(found[-LENGTHS[-1] :], last)
 
@@ -56,6 +56,12 @@ def test_each_row_is_as_if_it_were_alone():
 
 def test_a_kernel_makes_each_row_as_if_it_were_alone():
     run_interpreted(INTERPRETED)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU on this machine")
+def test_programs_that_share_a_row_wait_for_one_another():
+    assert KernelLayer.fits(gru_of(256).to("cuda", torch.float16))
+    check_the_kernel(256, "cuda", torch.float16, 2e-3)
 
 
 def test_a_processor_has_torchs_layers():
