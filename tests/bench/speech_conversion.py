@@ -4,6 +4,7 @@
     python -m tests.bench.speech_conversion --limit-gb 12       # as on a card of 12 GB
     python -m tests.bench.speech_conversion --tiny              # that it runs, without a GPU
     python -m tests.bench.speech_conversion --profile           # and where the time goes
+    python -m tests.bench.speech_conversion --mean 6 --voices 1 # chunks like the farm's jobs
 
 True shapes, random weights: the speed is true, the sound is noise. Chunks of 2 to 20 s keep all
 slots busy, each converted by `rmvpe` and an index rate of 0.75 into one of eight voices with an
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -43,12 +45,30 @@ _TINY_CODES = (8, 20)
 _OUTSIDE_BYTES = 1_000_000_000
 
 
+#: Of the longest chunk of any bench, as of XTTS: 28 s.
+_MOST_CODES = 600
+
+
+def codes_of(given: argparse.Namespace) -> Callable[[random.Random], int]:
+    """Return what draws how many codes a chunk has."""
+    if given.mean is not None:
+        mean = given.mean * _CODES_PER_S
+        return lambda draw: min(_MOST_CODES, 1 + int(draw.expovariate(1 / mean)))
+    low, high = _TINY_CODES if given.tiny else _CODES
+    if given.seconds is not None:
+        low = high = round(given.seconds * _CODES_PER_S)
+    return lambda draw: draw.randint(low, high)
+
+
 class Load:
     """Keeps an engine busy, and counts what comes out of it."""
 
-    def __init__(self, engine: Engine, codes: tuple[int, int], waiting: int) -> None:
+    def __init__(
+        self, engine: Engine, codes: Callable[[random.Random], int], voices: int, waiting: int
+    ) -> None:
         self._engine = engine
         self._codes = codes
+        self._voices = voices
         self._waiting = waiting
         self._lengths = random.Random(1)
         self._lock = threading.Lock()
@@ -84,8 +104,8 @@ class Load:
             number = self._number
             self._number += 1
             self._open += 1
-            codes = self._lengths.randint(*self._codes)
-        conversion = ConversionRequest(f"voice-{number % VOICES}", seed=number)
+            codes = self._codes(self._lengths)
+        conversion = ConversionRequest(f"voice-{number % self._voices}", seed=number)
         voice = f"speaker-{number // 3 % VOICES}"
         request = ChunkRequest(
             str(number), str(codes), "en", voice, seed=number, conversion=conversion
@@ -117,6 +137,8 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="watch it behind the measurement")
     parser.add_argument("--no-graphs", action="store_true", help="for the voices' networks")
     parser.add_argument("--seconds", type=float, default=None, help="of every chunk")
+    parser.add_argument("--mean", type=float, default=None, help="s of chunks that end by chance")
+    parser.add_argument("--voices", type=int, default=VOICES, help=f"that are used, of {VOICES}")
     given = parser.parse_args()
     is_gpu = torch.cuda.is_available()
     if given.limit_gb is not None and is_gpu:
@@ -139,11 +161,9 @@ def main() -> int:
     print(
         f"   ready after {time.perf_counter() - started_s:.0f} s, {offer.slots} slots", flush=True
     )
-    codes = _TINY_CODES if given.tiny else _CODES
-    if given.seconds is not None:
-        codes = (round(given.seconds * _CODES_PER_S),) * 2
     # Some are converted while others have their slots, and some wait.
-    load = Load(engine, codes, offer.slots + offer.slots // 4 + min(offer.slots, 64))
+    waiting = offer.slots + offer.slots // 4 + min(offer.slots, 64)
+    load = Load(engine, codes_of(given), given.voices, waiting)
     settling_s, timed_s = given.settle, given.time
     if settling_s is None:
         settling_s = 0.0 if given.tiny else 8.0

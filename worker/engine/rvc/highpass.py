@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from ..transfers import uploaded
-from .filled_sizes import filled
 from .splitting import Wave
 
 _RATE_HZ: Final = 16000
@@ -30,6 +29,10 @@ EDGE: Final = 18
 #: Samples until the filter's slowest part has fallen by 200 dB.
 _RING: Final = 8192
 
+#: Waves that are transformed at once: a power of two. What a library prepares for each number of
+#: them, and for each length, took a GPU's host 20 to 60 ms (measured on one NVIDIA H200).
+_ROWS: Final = 8
+
 
 def high_passed(waves: Sequence[Tensor], most: float = math.inf) -> list[Tensor]:
     """Return each wave at 16 kHz without what lies below 48 Hz, [samples] float64.
@@ -37,12 +40,19 @@ def high_passed(waves: Sequence[Tensor], most: float = math.inf) -> list[Tensor]
     A wave needs more than `EDGE` samples. Waves of any lengths go together. One with a sample
     above `most` is made quieter before.
     """
-    if not waves:
-        return []
+    found: dict[int, Tensor] = {}
+    order = sorted(range(len(waves)), key=lambda place: -len(waves[place]))
+    for first in range(0, len(order), _ROWS):
+        places = order[first : first + _ROWS]
+        found.update(zip(places, _together([waves[place] for place in places], most), strict=True))
+    return [found[place] for place in range(len(waves))]
+
+
+def _together(waves: Sequence[Tensor], most: float) -> list[Tensor]:
     counts = [len(wave) for wave in waves]
     if waves[0].is_cuda:
         # A transform is prepared anew for every number of rows: silence makes it one of few.
-        counts += [max(counts)] * (filled(len(waves)) - len(waves))
+        counts += [max(counts)] * ((1 << (len(waves) - 1).bit_length()) - len(waves))
     batch = _continued(waves, counts, most)
     response = _response(_fast_length(batch.shape[1] + _RING), batch.device)
     starts = uploaded([max(counts) - count for count in counts], batch.device)

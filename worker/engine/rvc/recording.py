@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..transfers import uploaded
 from .clip import Conversion
 from .splitting import FRAME, Wave
 from .stretches import Stretch
@@ -62,10 +64,11 @@ class Recording:
     def _mirrored_often(self, first: int, last: int) -> Tensor:
         """Return samples `first .. last` of the wave, mirrored over and over where it is short."""
         period = max(1, 2 * (len(self.wave) - 1))
-        places = torch.arange(first, last) % period
-        places = torch.minimum(places, period - places)
+        places = np.arange(first, last) % period
+        places = np.minimum(places, period - places)
         lowest, highest = int(places.min()), int(places.max())
-        return self.wave[lowest : highest + 1].to(self.device)[(places - lowest).to(self.device)]
+        within = self.wave[lowest : highest + 1].to(self.device)
+        return within[uploaded(places - lowest, self.device)]
 
     def follow(self, f0_hz: Tensor, steps: Tensor) -> None:
         """Set the pitch, [frames] float32, and the steps of it, [frames] int64."""
