@@ -75,14 +75,10 @@ def protected(rows: Sequence[Retrieved]) -> list[Tensor]:
     shares = [1.0 if _is_free(row) else row.protect for row in rows]
     if min(shares) < 1.0:
         kept = uploaded(np.repeat(np.array(shares, np.float32), counts), mixed.device)
-        f0_hz = [
-            kept.new_full((row.count,), _UNVOICED_HZ)
-            if row.f0_hz is None
-            else row.f0_hz[: row.count]
-            for row in rows
-        ]
-        # The peers let frames between 0 and 1 Hz be unvoiced too.
-        share = torch.where(torch.cat(f0_hz) < _UNVOICED_HZ, kept, 1.0)[:, None]
+        # The peers let frames between 0 and 1 Hz be unvoiced too. What has no pitch keeps all.
+        pitches = [kept[: row.count] if row.f0_hz is None else row.f0_hz for row in rows]
+        f0_hz = torch.cat([f0_hz[: row.count] for row, f0_hz in zip(rows, pitches, strict=True)])
+        share = torch.where(f0_hz < _UNVOICED_HZ, kept, 1.0)[:, None]
         plain = torch.cat([row.plain for row in rows])[places]
         mixed = mixed * share + plain * (1 - share)
     return list(mixed.split(counts))

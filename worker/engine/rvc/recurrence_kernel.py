@@ -17,7 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-#: Units that a program computes, of rows that it computes at once, and with how many warps.
+#: Units that a program computes, of rows that it computes at once, and with how many warps: the
+#: fastest of six such timed on one NVIDIA H200, of RMVPE's 256 units.
 _PART: Final = 32
 _ROWS: Final = 16
 _WARPS: Final = 4

@@ -41,9 +41,9 @@ def resampled(wave: Tensor, rate_hz: int, wanted_hz: int) -> Tensor:
 def resampled_together(
     waves: Sequence[Tensor], rate_hz: int, wanted_hz: int, device: torch.device
 ) -> list[Tensor]:
-    """Return the same of many waves, on a device: in one line, so far apart that none hears others.
+    """Return the same of many waves, on a device, in few kernels, however many there are.
 
-    Kernels are few, however many there are.
+    They are made one line, so far apart that none hears another.
     """
     down, up = _ratio(rate_hz, wanted_hz)
     if up > _MOST_PHASES:

@@ -26,7 +26,7 @@ from worker.engine.rvc.content import Content
 from worker.engine.rvc.converter import Converter
 from worker.engine.rvc.errors import UnfitAudio, UnfitVoice
 from worker.engine.rvc.pitch import Pitch
-from worker.engine.rvc.resampling import resampled
+from worker.engine.rvc.resampling import resampled, resampled_together
 from worker.engine.rvc.retrieval import Index
 from worker.engine.rvc.rmvpe_file import read_rmvpe
 from worker.engine.rvc.splitting import Splitting
@@ -226,6 +226,17 @@ def test_resampling_keeps_what_is_heard(rate_hz):
     wanted = 0.5 * torch.sin(2 * torch.pi * 1234.5 * times)
     assert abs(len(found) - 8000) <= 1
     assert (found[:7900] - wanted[:7900])[200:].abs().max() < 2e-4
+
+
+@pytest.mark.parametrize("rate_hz", [2001, 8000, 16000, 24000, 44100, 48000])
+def test_waves_that_are_resampled_in_one_line_do_not_hear_one_another(rate_hz):
+    waves = [1 + torch.randn(samples) for samples in (1, 700, 40, 2500, 3)]
+
+    together = resampled_together(waves, rate_hz, 16000, torch.device("cpu"))
+
+    for wave, found in zip(waves, together, strict=True):
+        assert found.shape == resampled(wave, rate_hz, 16000).shape
+        assert (found - resampled(wave, rate_hz, 16000)).abs().max() < 1e-5
 
 
 def test_resampling_leaves_nothing_beyond_the_new_band():

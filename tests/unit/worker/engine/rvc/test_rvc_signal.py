@@ -27,13 +27,26 @@ def wave_of(samples: int, offset: float = 0.05) -> Tensor:
 
 def test_waves_are_filtered_together_as_scipy_does_each():
     signal = needed("scipy.signal")
-    waves = [wave_of(samples) for samples in (19, 100, 48000, 5000)]
+    # More than are transformed at once, the longest neither first nor last.
+    lengths = (19, 100, 48000, 5000, 200, 300, 400, 500, 600, 700)
+    waves = [wave_of(samples) for samples in lengths]
     coefficients = signal.butter(N=5, Wn=48, btype="high", fs=16000)
 
     for wave, found in zip(waves, high_passed(waves), strict=True):
         theirs = signal.filtfilt(*coefficients, wave.numpy())
         # The coefficients that scipy computes with are good for eight digits.
         assert np.allclose(found.numpy(), theirs, rtol=0, atol=1e-7)
+
+
+def test_only_a_loud_wave_is_made_quieter_before():
+    quiet, loud = wave_of(900), 8 * wave_of(500)
+    divisor = loud.abs().max() / 0.95
+
+    found = high_passed([quiet, loud], 0.95)
+
+    assert divisor > 1
+    for one, wanted in zip(found, high_passed([quiet, loud / divisor]), strict=True):
+        assert (one - wanted).abs().max() < 1e-12
 
 
 @given(st.integers(2, 400), st.integers(0, 900))
