@@ -44,7 +44,6 @@ _TINY_CODES = (8, 20)
 #: What a process holds on a GPU beside what torch allocates: context, kernels, cuBLAS, cuDNN.
 _OUTSIDE_BYTES = 1_000_000_000
 
-
 #: Of the longest chunk of any bench, as of XTTS: 28 s.
 _MOST_CODES = 600
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..transfers import uploaded
+from .filled_sizes import few_shapes_on, power_of_two
 from .splitting import Wave
 
 _RATE_HZ: Final = 16000
@@ -50,9 +51,9 @@ def high_passed(waves: Sequence[Tensor], most: float = math.inf) -> list[Tensor]
 
 def _together(waves: Sequence[Tensor], most: float) -> list[Tensor]:
     counts = [len(wave) for wave in waves]
-    if waves[0].is_cuda:
+    if few_shapes_on(waves[0].device):
         # A transform is prepared anew for every number of rows: silence makes it one of few.
-        counts += [max(counts)] * ((1 << (len(waves) - 1).bit_length()) - len(waves))
+        counts += [max(counts)] * (power_of_two(len(waves)) - len(waves))
     batch = _continued(waves, counts, most)
     response = _response(_fast_length(batch.shape[1] + _RING), batch.device)
     starts = uploaded([max(counts) - count for count in counts], batch.device)

@@ -23,6 +23,9 @@ from ..triton_support import has_triton
 #: Inputs are widened by this many, of which the first is used: products want multiples of eight.
 _ADDED: Final = 8
 
+#: Rows of a padded layer at once, all of them as long as the longest.
+_ROWS: Final = 32
+
 #: What opens a gate all the way, whatever else it is told; within half precision.
 _OPEN: Final = 1000.0
 
@@ -114,9 +117,15 @@ class PaddedLayer:
 
     def __call__(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """See `Recurrence`."""
-        ends = uploaded(list(lengths), x.device)[:, None]
-        behind = torch.arange(max(lengths), device=x.device) >= ends
-        rows = pad(pad_sequence(list(x.split(list(lengths))), batch_first=True), (0, _ADDED))
-        rows[..., x.shape[-1]] = behind
-        found, _ = self._told(rows)
-        return torch.cat([row[:count] for row, count in zip(found, lengths, strict=True)])
+        rows, found = x.split(list(lengths)), []
+        for first in range(0, len(rows), _ROWS):
+            found += self._together(rows[first : first + _ROWS])
+        return torch.cat(found)
+
+    def _together(self, rows: Sequence[Tensor]) -> list[Tensor]:
+        counts = [len(row) for row in rows]
+        ends = uploaded(counts, rows[0].device)[:, None]
+        padded = pad(pad_sequence(list(rows), batch_first=True), (0, _ADDED))
+        padded[..., rows[0].shape[1]] = torch.arange(max(counts), device=padded.device) >= ends
+        found, _ = self._told(padded)
+        return [row[:count] for row, count in zip(found, counts, strict=True)]

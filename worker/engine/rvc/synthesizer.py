@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from ..transfers import uploaded
+from .filled_sizes import few_shapes_on
 from .flow import run_flow
 from .generator import generator_for
 from .noise import LATENTS, SOURCE, Noise, counter_noise
@@ -151,7 +152,8 @@ class Synthesizer:
         """Yield the windows that the decoder computes together: of one width."""
         halo = config.halo_frames
         width = max(self._limits.width, 8 * halo)
-        grain = width if device.type == "cuda" else self._limits.grain
+        few = few_shapes_on(device)
+        grain = width if few else self._limits.grain
         alike: dict[int, list[Window]] = defaultdict(list)
         for speaker in sorted({one.speaker for one in utterances}):
             spans = {
@@ -164,12 +166,12 @@ class Synthesizer:
         most = self._limits.rows
         for width, windows in alike.items():
             start, counts = 0, [most] * -(-len(windows) // most)
-            if device.type == "cuda":
+            if few:
                 counts = list(portions(len(windows), width * config.samples_per_frame, most))
             for count in counts:
                 group = windows[start : start + count]
                 # What fills the rows of a batch up is computed for nothing.
-                missing = count - len(group) if device.type == "cuda" else 0
+                missing = count - len(group) if few else 0
                 yield group + [Window(width, ())] * missing
                 start += count
 

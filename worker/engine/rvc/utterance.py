@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..transfers import uploaded
-from .filled_sizes import filled
+from .filled_sizes import few_shapes_on, filled, power_of_two
 from .voice_config import VoiceConfig
 from .weights import SynthesizerWeights
 
@@ -42,6 +42,12 @@ class Utterance:
         """How many frames there are."""
         return self.features.shape[0]
 
+    def beginning(self) -> Utterance:
+        """Return its first frame, of which nothing is wanted."""
+        coarse = None if self.coarse is None else self.coarse[:1]
+        f0_hz = None if self.f0_hz is None else self.f0_hz[:1]
+        return Utterance(self.features[:1], coarse, f0_hz, (0, 0), self.speaker, self.seed)
+
 
 @dataclass(frozen=True, slots=True)
 class PaddedRows:
@@ -60,21 +66,19 @@ class PaddedRows:
     ) -> PaddedRows:
         """Pad them. Raises `ValueError` if a voice with pitch is to say something without.
 
-        On a GPU rows are as many as the next power of two: what is added means nothing.
+        Where shapes are to be few, rows are as many as a power of two: what is added means nothing.
         """
         device, dtype = weights.speakers.device, weights.speakers.dtype
-        added = 0
-        if device.type == "cuda":
-            added = (1 << (len(utterances) - 1).bit_length()) - len(utterances)
-        # A row without a frame would be no numbers.
-        frames = uploaded([*(one.frames for one in utterances), *[1] * added], device)
-        longest = max(one.frames for one in utterances)
-        few = device.type == "cuda"
-        longest = filled(longest, _ALIGNED) if few else -(-longest // _ALIGNED) * _ALIGNED
-        mask = torch.arange(longest, device=device) < frames[:, None]
-        places = uploaded(
-            _laid_out([*(one.frames for one in utterances), *[0] * added], longest), device
-        )
+        counts = [one.frames for one in utterances]
+        longest = -(-max(counts) // _ALIGNED) * _ALIGNED
+        if few_shapes_on(device):
+            longest = filled(max(counts), _ALIGNED)
+            added = power_of_two(len(counts)) - len(counts)
+            # A row without a frame would be no numbers.
+            utterances = [*utterances, *[utterances[0].beginning()] * added]
+            counts += [1] * added
+        mask = torch.arange(longest, device=device) < uploaded(counts, device)[:, None]
+        places = uploaded(_laid_out(counts, longest), device)
         coarse = f0_hz = None
         if config.has_pitch:
             coarse = _stacked([one.coarse for one in utterances], places)
@@ -84,8 +88,8 @@ class PaddedRows:
             coarse=coarse,
             f0_hz=f0_hz,
             mask=mask.to(dtype),
-            speakers=uploaded([*(one.speaker for one in utterances), *[0] * added], device),
-            seeds=uploaded([*(one.seed for one in utterances), *[0] * added], device),
+            speakers=uploaded([one.speaker for one in utterances], device),
+            seeds=uploaded([one.seed for one in utterances], device),
         )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.conftest import needed
+from worker.engine.rvc import highpass
 from worker.engine.rvc.highpass import high_passed
 from worker.engine.rvc.loudness import limited, mixed
 from worker.engine.rvc.splitting import Splitting, cuts, mirrored
@@ -36,6 +37,17 @@ def test_waves_are_filtered_together_as_scipy_does_each():
         theirs = signal.filtfilt(*coefficients, wave.numpy())
         # The coefficients that scipy computes with are good for eight digits.
         assert np.allclose(found.numpy(), theirs, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 11])
+def test_waves_that_are_filled_up_with_silence_are_what_they_were(count, monkeypatch):
+    waves = [wave_of(500 + 70 * number) for number in range(count)]
+    wanted = high_passed(waves)
+
+    monkeypatch.setattr(highpass, "few_shapes_on", lambda device: True)
+
+    for one, found in zip(wanted, high_passed(waves), strict=True):
+        assert (one - found).abs().max() < 1e-12
 
 
 def test_only_a_loud_wave_is_made_quieter_before():

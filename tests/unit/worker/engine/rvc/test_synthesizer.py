@@ -24,7 +24,7 @@ from tests.unit.worker.engine.rvc.tiny_voice import UPSAMPLING, write_voice
 from worker.engine.rvc.noise import LATENTS, SOURCE
 from worker.engine.rvc.parcel import parcel
 from worker.engine.rvc.synthesizer import Limits, Synthesizer
-from worker.engine.rvc.utterance import Utterance
+from worker.engine.rvc.utterance import PaddedRows, Utterance
 from worker.engine.rvc.voice_config import VoiceConfig
 from worker.engine.rvc.voice_file import read_voice
 from worker.engine.rvc.weights import SynthesizerWeights, prepare
@@ -148,6 +148,21 @@ def test_neighbours_and_cuts_change_nothing(tmp_path):
     for samples, utterance in zip(together, said, strict=True):
         (alone,) = Synthesizer().synthesize(config, weights, [utterance])
         torch.testing.assert_close(samples, alone, rtol=0, atol=1e-4)
+
+
+def test_shapes_that_are_filled_up_change_nothing(tmp_path, monkeypatch):
+    config, weights = loaded(write_voice(tmp_path / "voice.pth"))
+    said = utterances_of(config)[:3]
+    wanted = Synthesizer().synthesize(config, weights, said)
+
+    for module in ("synthesizer", "utterance"):
+        monkeypatch.setattr(f"worker.engine.rvc.{module}.few_shapes_on", lambda device: True)
+    padded = PaddedRows.of(config, weights, said)
+    found = Synthesizer().synthesize(config, weights, said)
+
+    assert padded.features.shape[:2] == (4, 384)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
 
 
 def test_another_seed_sounds_otherwise(tmp_path):
